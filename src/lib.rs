@@ -1,0 +1,4 @@
+//! A PostgreSQL proxy.
+pub mod config;
+pub mod rules;
+pub mod sql;
