@@ -1,1 +1,278 @@
-//! rules
+//! Which duplicate-key errors are listed, and what is to become of them.
+//!
+//! Knows names and patterns. Knows nothing of the wire, of SQL or of the file the rules came from:
+//! a [`Rule`] is made of parts that cannot be built wrong, so whoever holds one can trust it.
+
+mod glob;
+
+use std::{collections::HashMap, fmt};
+
+pub use glob::{ConstraintGlob, Glob, GlobError, NAME_BYTES};
+
+/// The rules in file order, immutable, indexed by constraint name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruleset {
+    rules: Vec<Rule>,
+    /// Exact constraint name to the rules that name it, in file order.
+    by_name: HashMap<String, Vec<usize>>,
+    /// The rules whose constraint is a pattern, in file order.
+    by_pattern: Vec<usize>,
+}
+
+impl Ruleset {
+    /// Indexes rules given in file order.
+    #[must_use]
+    pub fn new(rules: Vec<Rule>) -> Self {
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut by_pattern = Vec::new();
+        for (index, rule) in rules.iter().enumerate() {
+            match rule.constraint.exact() {
+                Some(name) => by_name.entry(name.to_owned()).or_default().push(index),
+                None => by_pattern.push(index),
+            }
+        }
+        Self { rules, by_name, by_pattern }
+    }
+
+    /// Whether nothing at all is listed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The rules in file order.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The first rule in file order that lists the constraint for this client.
+    ///
+    /// A constraint of the system catalogs is never listed, whatever the rules say.
+    #[must_use]
+    pub fn find(&self, constraint: &Constraint, origin: &Origin) -> Option<&Rule> {
+        if constraint.schema == SYSTEM_SCHEMA {
+            return None;
+        }
+        let lists = |rule: &Rule| rule.lists(constraint, origin);
+        self.candidates(&constraint.name, lists).map(|(_, rule)| rule)
+    }
+
+    /// What a catalog lookup has to ask for: the exact constraint names, and the patterns as
+    /// operands of SQL `LIKE` with its default escape, the backslash. Neither holds a name twice.
+    pub fn constraint_names(&self) -> (Vec<&str>, Vec<String>) {
+        let mut names: Vec<_> = self.by_name.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let patterns = self.by_pattern.iter().filter_map(|&index| self.rules.get(index));
+        let mut likes: Vec<_> = patterns.map(|rule| rule.constraint.to_like()).collect();
+        likes.sort_unstable();
+        likes.dedup();
+        (names, likes)
+    }
+
+    /// The rules that can never match since an earlier one lists all that they list, as pairs of
+    /// positions in [`rules`](Self::rules): the rule, and the one before it.
+    #[must_use]
+    pub fn shadowed(&self) -> Vec<(usize, usize)> {
+        let earlier = |(index, rule): (usize, &Rule)| {
+            let (found, _) = self.candidates(rule.constraint.as_str(), |it| it.covers(rule))?;
+            (found < index).then_some((index, found))
+        };
+        self.rules.iter().enumerate().filter_map(earlier).collect()
+    }
+
+    /// The first rule in file order that may list a name and that is `wanted`.
+    fn candidates(&self, name: &str, wanted: impl Fn(&Rule) -> bool) -> Option<(usize, &Rule)> {
+        let first = |indexes: &[usize]| {
+            let rules = indexes.iter().filter_map(|&index| Some((index, self.rules.get(index)?)));
+            rules.into_iter().find(|(_, rule)| wanted(rule))
+        };
+        let named = self.by_name.get(name).and_then(|indexes| first(indexes));
+        let matched = first(&self.by_pattern);
+        named.into_iter().chain(matched).min_by_key(|(index, _)| *index)
+    }
+}
+
+/// One `[[rule]]`: which errors it lists, and what becomes of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The label in logs and metrics.
+    pub id: RuleId,
+    /// The constraint or unique index, as the error names it.
+    pub constraint: ConstraintGlob,
+    /// The table's schema; any if absent.
+    pub schema: Option<Glob>,
+    /// The table; any if absent.
+    pub table: Option<Glob>,
+    /// The databases it applies to; all if empty.
+    pub databases: Vec<Glob>,
+    /// The users it applies to; all if empty.
+    pub users: Vec<Glob>,
+    /// The applications it applies to; all if empty.
+    pub application_names: Vec<Glob>,
+    /// What becomes of an error it lists.
+    pub action: Action,
+    /// Who answers for the rule.
+    pub owner: Option<String>,
+    /// Why a duplicate is harmless here.
+    pub reason: Option<String>,
+}
+
+impl Rule {
+    /// A rule that absorbs the constraint's errors on any table, for any client.
+    #[must_use]
+    pub fn new(id: RuleId, constraint: ConstraintGlob) -> Self {
+        Self {
+            id,
+            constraint,
+            schema: None,
+            table: None,
+            databases: Vec::new(),
+            users: Vec::new(),
+            application_names: Vec::new(),
+            action: Action::Absorb,
+            owner: None,
+            reason: None,
+        }
+    }
+
+    /// Whether the rule lists this constraint for this client.
+    fn lists(&self, constraint: &Constraint, origin: &Origin) -> bool {
+        self.constraint.matches(&constraint.name)
+            && self.schema.as_ref().is_none_or(|it| it.matches(&constraint.schema))
+            && self.table.as_ref().is_none_or(|it| it.matches(&constraint.table))
+            && any_matches(&self.databases, &origin.database)
+            && any_matches(&self.users, &origin.user)
+            && any_matches(&self.application_names, &origin.application_name)
+    }
+
+    /// Whether the rule surely lists all that the other lists.
+    fn covers(&self, other: &Self) -> bool {
+        self.constraint.covers(&other.constraint)
+            && covers_part(self.schema.as_ref(), other.schema.as_ref())
+            && covers_part(self.table.as_ref(), other.table.as_ref())
+            && covers_all(&self.databases, &other.databases)
+            && covers_all(&self.users, &other.users)
+            && covers_all(&self.application_names, &other.application_names)
+    }
+}
+
+fn any_matches(globs: &[Glob], name: &str) -> bool {
+    globs.is_empty() || globs.iter().any(|it| it.matches(name))
+}
+
+fn covers_part(wide: Option<&Glob>, narrow: Option<&Glob>) -> bool {
+    wide.is_none_or(|wide| narrow.is_some_and(|narrow| wide.covers(narrow)))
+}
+
+fn covers_all(wide: &[Glob], narrow: &[Glob]) -> bool {
+    let covered = |narrow: &Glob| wide.iter().any(|wide| wide.covers(narrow));
+    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(covered))
+}
+
+/// What becomes of an error that a rule lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The client sees success.
+    Absorb,
+    /// The client sees the error; what would have been absorbed is logged and counted.
+    Observe,
+    /// The client sees the error, and so does the log, at error level.
+    Alert,
+}
+
+impl Action {
+    /// The word for it in the rules file, in logs and in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Absorb => "absorb",
+            Self::Observe => "observe",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+/// The name of a rule: 1 to 63 of `a-z`, `0-9`, `_` and `-`, so that it is safe in any log, metric
+/// label or address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(String);
+
+impl RuleId {
+    /// Takes a name as an id, if it is one.
+    pub fn new(text: &str) -> Result<Self, RuleIdError> {
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        let valid = (1..=NAME_BYTES).contains(&text.len()) && text.bytes().all(allowed);
+        if valid { Ok(Self(text.to_owned())) } else { Err(RuleIdError) }
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text is no [`RuleId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not an id: write 1 to 63 of a-z, 0-9, _ and -")]
+pub struct RuleIdError;
+
+/// What a rule is about and what an error names, with the names as the catalog stores them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Constraint {
+    /// The schema of the table.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+    /// The constraint, or the unique index.
+    pub name: String,
+}
+
+impl fmt::Display for Constraint {
+    /// `schema.table.name`, on one line and unambiguous whatever the names hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { schema, table, name } = self;
+        write!(f, "{}.{}.{}", Escaped(schema), Escaped(table), Escaped(name))
+    }
+}
+
+/// Who is connected, with the names as the server knows them: database, user and application name
+/// are cut to 63 bytes there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The database.
+    pub database: String,
+    /// The user that logged in.
+    pub user: String,
+    /// The application name, empty if the client gave none.
+    pub application_name: String,
+}
+
+/// A name for people to read: as it is when made of letters, digits and `_ $ - * ?` only, else in
+/// double quotes with everything escaped that could be mistaken for something else.
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<'a>(pub &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |it: char| it.is_alphanumeric() || "_$-*?".contains(it);
+        if !self.0.is_empty() && self.0.chars().all(plain) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "{:?}", self.0)
+        }
+    }
+}
+
+/// Where PostgreSQL keeps its own tables.
+pub const SYSTEM_SCHEMA: &str = "pg_catalog";
+
+#[cfg(test)]
+mod tests;
