@@ -1,1 +1,168 @@
-//! config
+//! The text of `rules.toml` becomes [`Settings`] and a [`Ruleset`], or a list of every mistake.
+//!
+//! Knows what keys there are, their defaults and their limits. Knows nothing of files, sockets or
+//! clocks: text comes in, values go out, so a reload parses the same way as a start. The table of
+//! the text is walked by hand, with positions, since a derived deserializer stops at the first
+//! mistake.
+
+mod address;
+mod mistake;
+mod reader;
+mod rule;
+mod sections;
+mod shape;
+mod value;
+
+use std::{path::PathBuf, time::Duration};
+
+use toml::de::DeTable;
+
+pub use address::{Address, AddressError};
+pub use mistake::{Hint, InFile, Mistake, Mistakes, Problem, Reason};
+
+use crate::rules::Ruleset;
+use mistake::Lines;
+use reader::Reader;
+
+/// Reads the text of a rules file; what the command line says takes the place of what the file
+/// says.
+pub fn parse(text: &str, overrides: &Overrides) -> Result<Config, Mistakes> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines = Lines::new(text);
+    let root = match DeTable::parse(text) {
+        Ok(root) => root.into_inner(),
+        Err(error) => return Err(mistake::syntax(&error, &lines)),
+    };
+
+    let mut reader = Reader::new(&lines);
+    let settings = sections::read(&root, overrides, &mut reader);
+    let rules = rule::read(&root, &mut reader);
+    let mistakes = reader.finish();
+    match settings {
+        Some(settings) if mistakes.is_empty() => Ok(Config { settings, rules }),
+        _ => Err(mistakes),
+    }
+}
+
+/// All that a rules file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How the proxy runs.
+    pub settings: Settings,
+    /// What it absorbs.
+    pub rules: Ruleset,
+}
+
+/// What the command line or the environment says instead of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// In place of `[proxy] listen`, unless empty.
+    pub listen: Vec<Address>,
+    /// In place of `[proxy] upstream`.
+    pub upstream: Option<Address>,
+}
+
+/// How the proxy runs: everything in the file besides the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where clients connect; never empty, no address twice.
+    pub listen: Vec<Address>,
+    /// The server.
+    pub upstream: Address,
+    /// What is logged, where, and in which form.
+    pub log: Log,
+    /// What is too much.
+    pub limits: Limits,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// JSON or text.
+    pub format: LogFormat,
+    /// What is told of a duplicate key's values.
+    pub key_values: KeyValues,
+    /// The file that is appended to; standard output if absent.
+    pub file: Option<PathBuf>,
+    /// The least important level that is still logged.
+    pub level: LogLevel,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object on each line, for machines.
+    #[default]
+    Json,
+    /// One line of text, for people.
+    Text,
+}
+
+/// What the log tells of a duplicate key's values, which are personal data more often than not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyValues {
+    /// Nothing.
+    #[default]
+    Hide,
+    /// A keyed hash: whether two are the same, and no more.
+    Hash,
+    /// The values.
+    Show,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Broken promises, and rules that alert.
+    Error,
+    /// What someone should look at.
+    Warn,
+    /// Every duplicate key, start, stop and reload.
+    #[default]
+    Info,
+    /// Every session too.
+    Debug,
+    /// Every message too.
+    Trace,
+}
+
+impl LogLevel {
+    /// The word for it in the rules file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many clients at once.
+    pub connections: usize,
+    /// How long reaching the server may take.
+    pub connect_timeout: Duration,
+    /// How long a client may take until it is logged in, as the server's `authentication_timeout`.
+    pub startup_timeout: Duration,
+    /// The longest message, in bytes, that is looked at; longer ones pass unseen.
+    pub inspect: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1000,
+            connect_timeout: Duration::from_secs(10),
+            startup_timeout: Duration::from_mins(1),
+            inspect: 1 << 20,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! `[[rule]]`, one after the other, becomes a [`Ruleset`].
+
+use std::collections::HashMap;
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    Problem,
+    reader::{Placed, Reader, Section},
+    shape::RULE,
+    value,
+};
+use crate::rules::{Action, Glob, Rule, RuleId, Ruleset};
+
+/// The rules of a file; those with mistakes are left out.
+pub(super) fn read(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Ruleset {
+    let mut ids = HashMap::new();
+    let mut places = Vec::new();
+    let mut rules = Vec::new();
+    for (at, table) in tables(root, reader) {
+        if let Some(rule) = read_rule(at, table, &mut ids, reader) {
+            places.push(at);
+            rules.push(rule);
+        }
+    }
+    let rules = Ruleset::new(rules);
+    reject_shadowed(&rules, &places, reader);
+    rules
+}
+
+/// The tables of all rules, each with where it starts.
+fn tables<'t>(
+    root: &'t DeTable<'t>,
+    reader: &mut Reader<'_>,
+) -> Vec<(usize, &'t Spanned<DeValue<'t>>)> {
+    let Some((key, value)) = root.get_key_value(RULE.name) else { return Vec::new() };
+    match value.get_ref() {
+        DeValue::Array(tables) => tables.iter().map(|it| (it.span().start, it)).collect(),
+        other => {
+            let at = key.span().start;
+            reader.reject_type("rule", "a list of tables, each headed [[rule]]", at, other);
+            Vec::new()
+        }
+    }
+}
+
+fn read_rule(
+    at: usize,
+    table: &Spanned<DeValue<'_>>,
+    ids: &mut HashMap<RuleId, usize>,
+    reader: &mut Reader<'_>,
+) -> Option<Rule> {
+    let before = reader.rejected();
+    let section = reader.table(&RULE, at, table)?;
+    reader.require(&section, "id", "id = \"webhook-replays\"");
+    reader.require(&section, "constraint", "constraint = \"webhook_events_pkey\"");
+    let id = reader.value(&section, "id", &value::ID);
+    if let Some(Placed { at, value: id }) = &id {
+        reject_duplicate(id, *at, ids, reader);
+    }
+    let constraint = reader.value(&section, "constraint", &value::CONSTRAINT);
+    read_only_choices(&section, reader);
+    // The base comes last in evaluation, so a lack of it hides no mistake of the other keys.
+    let rule = Rule {
+        schema: reader.value(&section, "schema", &value::SCHEMA).map(|it| it.value),
+        table: reader.value(&section, "table", &value::GLOB).map(|it| it.value),
+        databases: read_globs(&section, "databases", reader),
+        users: read_globs(&section, "users", reader),
+        application_names: read_globs(&section, "application_names", reader),
+        action: read_action(&section, reader),
+        owner: reader.value(&section, "owner", &value::PROSE).map(|it| it.value),
+        reason: reader.value(&section, "reason", &value::PROSE).map(|it| it.value),
+        ..Rule::new(id?.value, constraint?.value)
+    };
+    (reader.rejected() == before).then_some(rule)
+}
+
+/// Keys with one value so far: there is something to check and nothing to keep.
+fn read_only_choices(section: &Section<'_>, reader: &mut Reader<'_>) {
+    reader.value(section, "strategy", &value::STRATEGY);
+    reader.value(section, "returning", &value::RETURNING);
+    reader.value(section, "affected_rows", &value::AFFECTED_ROWS);
+}
+
+fn read_globs(section: &Section<'_>, key: &'static str, reader: &mut Reader<'_>) -> Vec<Glob> {
+    let globs = reader.values(section, key, &value::GLOBS).unwrap_or_default();
+    globs.into_iter().map(|it| it.value).collect()
+}
+
+fn read_action(section: &Section<'_>, reader: &mut Reader<'_>) -> Action {
+    reader.value(section, "action", &value::ACTION).map_or(Action::Absorb, |it| it.value)
+}
+
+fn reject_duplicate(
+    id: &RuleId,
+    at: usize,
+    ids: &mut HashMap<RuleId, usize>,
+    reader: &mut Reader<'_>,
+) {
+    match ids.get(id) {
+        Some(&first) => {
+            let line = reader.line(first);
+            reader.reject(at, Problem::DuplicateId { id: id.to_string(), line });
+        }
+        None => drop(ids.insert(id.clone(), at)),
+    }
+}
+
+fn reject_shadowed(rules: &Ruleset, places: &[usize], reader: &mut Reader<'_>) {
+    for (index, earlier) in rules.shadowed() {
+        let of =
+            |index: usize| Some((rules.rules().get(index)?.id.to_string(), places.get(index)?));
+        let (Some((id, &at)), Some((earlier, &before))) = (of(index), of(earlier)) else {
+            continue;
+        };
+        let line = reader.line(before);
+        reader.reject(at, Problem::Shadowed { id, earlier, line });
+    }
+}

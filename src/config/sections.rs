@@ -1,0 +1,104 @@
+//! `[proxy]`, `[log]` and `[limits]` become [`Settings`].
+
+use std::collections::HashSet;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    Address, Limits, Log, Overrides, Problem, Settings,
+    reader::{Placed, Reader, Section},
+    shape::{LIMITS, LOG, PROXY},
+    value,
+};
+
+/// The settings of a file, unless no server is named.
+pub(super) fn read(
+    root: &DeTable<'_>,
+    overrides: &Overrides,
+    reader: &mut Reader<'_>,
+) -> Option<Settings> {
+    reader.check_sections(root);
+    let proxy = reader.section(root, &PROXY);
+    let listen = read_listen(&proxy, overrides, reader);
+    let upstream = read_upstream(&proxy, overrides, reader);
+    let log = read_log(root, reader);
+    let limits = read_limits(root, reader);
+
+    let upstream = upstream?;
+    if listen.contains(&upstream.value) {
+        reader.reject(upstream.at, Problem::Loop(upstream.value.to_string()));
+    }
+    Some(Settings { listen, upstream: upstream.value, log, limits })
+}
+
+fn read_listen(
+    proxy: &Section<'_>,
+    overrides: &Overrides,
+    reader: &mut Reader<'_>,
+) -> Vec<Address> {
+    let listen = reader.values(proxy, "listen", &value::LISTEN);
+    let mut seen = HashSet::new();
+    for Placed { at, value } in listen.iter().flatten() {
+        if !seen.insert(value) {
+            reader.reject(*at, Problem::Twice { key: "listen", value: value.to_string() });
+        }
+    }
+    if !overrides.listen.is_empty() {
+        return overrides.listen.clone();
+    }
+    match listen {
+        Some(listen) => listen.into_iter().map(|it| it.value).collect(),
+        None => vec![default_listen()],
+    }
+}
+
+fn read_upstream(
+    proxy: &Section<'_>,
+    overrides: &Overrides,
+    reader: &mut Reader<'_>,
+) -> Option<Placed<Address>> {
+    let written = match proxy.get("upstream").map(|it| (it.span().start, it.get_ref())) {
+        Some((at, DeValue::Array(_))) => {
+            reader.reject(at, Problem::Unavailable("a list of upstreams".to_owned()));
+            None
+        }
+        _ => reader.value(proxy, "upstream", &value::UPSTREAM),
+    };
+    if let Some(upstream) = &overrides.upstream {
+        let at = written.map_or(proxy.at, |it| it.at);
+        return Some(Placed { at, value: upstream.clone() });
+    }
+    reader.require(proxy, "upstream", "upstream = \"127.0.0.1:5432\"");
+    written
+}
+
+fn read_log(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Log {
+    let section = reader.section(root, &LOG);
+    let mut log = Log::default();
+    set(&mut log.format, reader.value(&section, "format", &value::FORMAT));
+    set(&mut log.key_values, reader.value(&section, "key_values", &value::KEY_VALUES));
+    set(&mut log.level, reader.value(&section, "level", &value::LEVEL));
+    log.file = reader.value(&section, "file", &value::FILE).map(|it| it.value);
+    log
+}
+
+fn read_limits(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Limits {
+    let section = reader.section(root, &LIMITS);
+    let mut limits = Limits::default();
+    set(&mut limits.connections, reader.value(&section, "connections", &value::CONNECTIONS));
+    set(&mut limits.connect_timeout, reader.value(&section, "connect_timeout", &value::TIMEOUT));
+    set(&mut limits.startup_timeout, reader.value(&section, "startup_timeout", &value::TIMEOUT));
+    set(&mut limits.inspect, reader.value(&section, "inspect", &value::INSPECT));
+    limits
+}
+
+fn set<T>(setting: &mut T, written: Option<Placed<T>>) {
+    if let Some(Placed { value, .. }) = written {
+        *setting = value;
+    }
+}
+
+/// Only this machine: a proxy that listens to the world is something to ask for.
+fn default_listen() -> Address {
+    Address::Tcp { host: "127.0.0.1".to_owned(), port: 7432 }
+}

@@ -1,0 +1,100 @@
+//! Which sections and keys there are. What is to come is known by name, so that a file written for
+//! a later version is refused with a reason instead of half obeyed.
+
+use super::{Hint, Problem};
+
+/// The keys of one section.
+pub(super) struct Shape {
+    /// Its key at the top of the file.
+    pub(super) name: &'static str,
+    /// How a person would name it.
+    pub(super) label: &'static str,
+    /// What is understood.
+    keys: &'static [&'static str],
+    /// What is to come: the key, and how a person would name it.
+    later: &'static [(&'static str, &'static str)],
+}
+
+impl Shape {
+    /// What is wrong with a key of this section, if anything is.
+    pub(super) fn check(&self, key: &str) -> Option<Problem> {
+        if self.keys.contains(&key) {
+            return None;
+        }
+        if let Some((_, shown)) = self.later.iter().find(|(it, _)| *it == key) {
+            return Some(Problem::Unavailable((*shown).to_owned()));
+        }
+        let hint = home(key).unwrap_or_else(|| Hint::of(key, self.keys.iter().copied()));
+        Some(Problem::UnknownKey { key: key.to_owned(), section: self.label, hint })
+    }
+}
+
+/// What is wrong with a key at the top of the file, if anything is.
+pub(super) fn check_section(name: &str) -> Option<Problem> {
+    if SECTIONS.iter().any(|it| it.name == name) {
+        return None;
+    }
+    if LATER_SECTIONS.contains(&name) {
+        return Some(Problem::Unavailable(format!("[{name}]")));
+    }
+    let known = SECTIONS.iter().map(|it| it.name);
+    let hint = home(name).unwrap_or_else(|| Hint::of(name, known));
+    Some(Problem::UnknownSection { name: name.to_owned(), hint })
+}
+
+/// Where a key belongs that stands in the wrong section.
+fn home(key: &str) -> Option<Hint> {
+    SECTIONS.iter().find(|it| it.keys.contains(&key)).map(|it| Hint::Belongs(it.label))
+}
+
+pub(super) const PROXY: Shape = Shape {
+    name: "proxy",
+    label: "[proxy]",
+    keys: &["listen", "upstream"],
+    later: &[("target_session_attrs", "target_session_attrs")],
+};
+
+pub(super) const LOG: Shape = Shape {
+    name: "log",
+    label: "[log]",
+    keys: &["format", "key_values", "file", "level"],
+    later: &[],
+};
+
+pub(super) const LIMITS: Shape = Shape {
+    name: "limits",
+    label: "[limits]",
+    keys: &["connections", "connect_timeout", "startup_timeout", "inspect"],
+    later: &[],
+};
+
+pub(super) const RULE: Shape = Shape {
+    name: "rule",
+    label: "[[rule]]",
+    keys: &[
+        "id",
+        "constraint",
+        "schema",
+        "table",
+        "databases",
+        "users",
+        "application_names",
+        "action",
+        "strategy",
+        "returning",
+        "affected_rows",
+        "owner",
+        "reason",
+    ],
+    later: &[
+        ("expires", "expires"),
+        ("max_absorbed_per_minute", "max_absorbed_per_minute"),
+        ("on_conflict", "on_conflict"),
+        ("set", "set"),
+        ("test", "[[rule.test]]"),
+    ],
+};
+
+const SECTIONS: [&Shape; 4] = [&PROXY, &LOG, &LIMITS, &RULE];
+
+const LATER_SECTIONS: [&str; 4] = ["tls", "admin", "defaults", "auth"];

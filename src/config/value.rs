@@ -1,0 +1,148 @@
+//! The kinds of values there are: how each is written and what it means.
+
+use std::{path::PathBuf, time::Duration};
+
+use bytesize::ByteSize;
+
+use super::{
+    Address, Hint, KeyValues, LogFormat, LogLevel, Problem, Reason,
+    reader::{Kind, Written},
+};
+use crate::rules::{Action, ConstraintGlob, Glob, RuleId, SYSTEM_SCHEMA};
+
+pub(super) const LISTEN: Kind<Address> = text("an address or a list of them", |key, it| {
+    it.parse().map_err(|error| invalid(key, it, Reason::Address(error)))
+});
+
+pub(super) const UPSTREAM: Kind<Address> = text("an address", |key, it| {
+    Address::of_server(it).map_err(|error| invalid(key, it, Reason::Address(error)))
+});
+
+pub(super) const FORMAT: Kind<LogFormat> = text("\"json\" or \"text\"", |key, it| {
+    word(key, it, &[("json", Is(LogFormat::Json)), ("text", Is(LogFormat::Text))])
+});
+
+pub(super) const KEY_VALUES: Kind<KeyValues> = text("\"hide\", \"hash\" or \"show\"", |key, it| {
+    let words = [
+        ("hide", Is(KeyValues::Hide)),
+        ("hash", Is(KeyValues::Hash)),
+        ("show", Is(KeyValues::Show)),
+    ];
+    word(key, it, &words)
+});
+
+pub(super) const LEVEL: Kind<LogLevel> =
+    text("\"error\", \"warn\", \"info\", \"debug\" or \"trace\"", |key, it| {
+        use LogLevel::{Debug, Error, Info, Trace, Warn};
+        word(key, it, &[Error, Warn, Info, Debug, Trace].map(|it| (it.as_str(), Is(it))))
+    });
+
+pub(super) const FILE: Kind<PathBuf> = text("the path of a file", |key, it| {
+    let path = !it.contains('\0') && !it.ends_with('/');
+    if path { Ok(PathBuf::from(it)) } else { Err(invalid(key, it, Reason::Path)) }
+});
+
+pub(super) const CONNECTIONS: Kind<usize> = Kind {
+    written: Written::Integer,
+    expected: "an integer",
+    parse: |key, it| {
+        let range = 1..=1_000_000;
+        let reason = Reason::CountRange(*range.start(), *range.end());
+        let count = it.parse().ok().filter(|it| range.contains(it));
+        count.ok_or_else(|| invalid(key, it, reason))
+    },
+};
+
+pub(super) const TIMEOUT: Kind<Duration> = text("a duration like \"10s\"", |key, it| {
+    let range = Duration::from_millis(1)..=Duration::from_hours(24);
+    let duration = humantime::parse_duration(it).map_err(|_| invalid(key, it, Reason::Duration))?;
+    let reason = Reason::DurationRange(*range.start(), *range.end());
+    if range.contains(&duration) { Ok(duration) } else { Err(invalid(key, it, reason)) }
+});
+
+pub(super) const INSPECT: Kind<usize> = text("a size like \"1MiB\"", |key, it| {
+    let range = ByteSize::kib(16)..=ByteSize::gib(1);
+    let bare = it.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let size = it.parse::<ByteSize>().ok().filter(|_| !bare);
+    let size = size.ok_or_else(|| invalid(key, it, Reason::Size))?;
+    let fits = range.contains(&size).then(|| usize::try_from(size.as_u64()).ok()).flatten();
+    let reason = Reason::SizeRange(*range.start(), *range.end());
+    fits.ok_or_else(|| invalid(key, it, reason))
+});
+
+pub(super) const ID: Kind<RuleId> = text("a string", |key, it| {
+    RuleId::new(it).map_err(|error| invalid(key, it, Reason::Id(error)))
+});
+
+pub(super) const CONSTRAINT: Kind<ConstraintGlob> = text("a string", |key, it| {
+    ConstraintGlob::new(it).map_err(|error| invalid(key, it, Reason::Glob(error)))
+});
+
+pub(super) const SCHEMA: Kind<Glob> = text("a string", |key, it| {
+    if it == SYSTEM_SCHEMA {
+        return Err(invalid(key, it, Reason::SystemSchema));
+    }
+    (GLOB.parse)(key, it)
+});
+
+pub(super) const GLOB: Kind<Glob> = text("a string", |key, it| {
+    Glob::new(it).map_err(|error| invalid(key, it, Reason::Glob(error)))
+});
+
+pub(super) const GLOBS: Kind<Glob> = Kind { expected: "a string or a list of strings", ..GLOB };
+
+pub(super) const ACTION: Kind<Action> = text("\"absorb\", \"observe\" or \"alert\"", |key, it| {
+    use Action::{Absorb, Alert, Observe};
+    word(key, it, &[Absorb, Observe, Alert].map(|it| (it.as_str(), Is(it))))
+});
+
+/// There is one strategy so far, hence no value of it.
+pub(super) const STRATEGY: Kind<()> =
+    text("\"react\"", |key, it| word(key, it, &[("react", Is(())), ("rewrite", Later)]));
+
+/// There is one result so far, hence no value of it.
+pub(super) const RETURNING: Kind<()> = text("\"empty\"", |key, it| {
+    word(key, it, &[("empty", Is(())), ("existing", Later), ("error", Later)])
+});
+
+/// There is one count so far, hence no value of it.
+pub(super) const AFFECTED_ROWS: Kind<()> =
+    text("\"actual\"", |key, it| word(key, it, &[("actual", Is(())), ("requested", Later)]));
+
+pub(super) const PROSE: Kind<String> = text("a string", |_, it| Ok(it.to_owned()));
+
+/// What a word stands for.
+#[derive(Clone, Copy)]
+enum Word<T> {
+    Is(T),
+    /// It is to come.
+    Later,
+}
+
+use Word::{Is, Later};
+
+fn word<T: Copy>(
+    key: &'static str,
+    text: &str,
+    words: &[(&'static str, Word<T>)],
+) -> Result<T, Problem> {
+    match words.iter().find(|(it, _)| *it == text) {
+        Some((_, Is(value))) => Ok(*value),
+        Some((_, Later)) => Err(Problem::Unavailable(format!("{key} = {text:?}"))),
+        None => {
+            let hint = Hint::of(text, words.iter().map(|(it, _)| *it));
+            Err(invalid(key, text, Reason::Word(hint)))
+        }
+    }
+}
+
+const fn text<T>(
+    expected: &'static str,
+    parse: fn(&'static str, &str) -> Result<T, Problem>,
+) -> Kind<T> {
+    Kind { written: Written::Text, expected, parse }
+}
+
+fn invalid(key: &'static str, value: &str, reason: Reason) -> Problem {
+    Problem::Invalid { key, value: value.to_owned(), reason }
+}
