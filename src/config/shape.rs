@@ -10,9 +10,9 @@ pub(super) struct Shape {
     /// How a person would name it.
     pub(super) label: &'static str,
     /// What is understood.
-    keys: &'static [&'static str],
+    pub(super) keys: &'static [&'static str],
     /// What is to come: the key, and how a person would name it.
-    later: &'static [(&'static str, &'static str)],
+    pub(super) later: &'static [(&'static str, &'static str)],
 }
 
 impl Shape {
@@ -95,6 +95,6 @@ pub(super) const RULE: Shape = Shape {
     ],
 };
 
-const SECTIONS: [&Shape; 4] = [&PROXY, &LOG, &LIMITS, &RULE];
+pub(super) const SECTIONS: [&Shape; 4] = [&PROXY, &LOG, &LIMITS, &RULE];
 
-const LATER_SECTIONS: [&str; 4] = ["tls", "admin", "defaults", "auth"];
+pub(super) const LATER_SECTIONS: [&str; 4] = ["tls", "admin", "defaults", "auth"];

@@ -1,3 +1,5 @@
+mod docs;
+
 use proptest::prelude::*;
 
 use super::*;
