@@ -18,7 +18,8 @@ pub(super) fn read(
     if !walk.eat("INSERT") || modifies_data(with_list) || modifies_data(walk.rest) {
         return Ok(None);
     }
-    if !walk.eat("INTO") {
+    // Only a rule's or a routine's body may hold a semicolon.
+    if !walk.eat("INTO") || tokens.iter().any(|token| token.is(";")) {
         return Err(Unclassified::Form);
     }
     let (schema, table) = walk.target(encoding)?;

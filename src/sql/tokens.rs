@@ -196,9 +196,9 @@ impl<'a> Reader<'a> {
     /// The bytes of the next token; tokens follow each other without a gap.
     fn take(&mut self, token: &TokenWithSpan) -> Result<&'a [u8], Unclassified> {
         let end = self.lines.byte(self.text, token.span.end).ok_or(Unclassified::Tokens)?;
-        let taken = self.text.get(self.position..end).filter(|taken| !taken.is_empty());
+        let bytes = self.text.get(self.position..end).filter(|bytes| !bytes.is_empty());
         self.position = end;
-        taken.ok_or(Unclassified::Tokens)
+        bytes.ok_or(Unclassified::Tokens)
     }
 
     /// A line comment must end where PostgreSQL ends it.
