@@ -1,1 +1,239 @@
-//! sql
+//! What a statement text is: an INSERT, of which shape, into which table.
+//!
+//! Knows how PostgreSQL reads SQL. Must not know the wire, sessions, rules or the clock.
+//!
+//! The law here: being sure, or [`Unclassified`]. An INSERT that goes unrecognised shows its error
+//! to the client, as it does today; a text wrongly taken for a harmless INSERT loses data.
+
+mod builtins;
+mod calls;
+mod fingerprint;
+mod insert;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+pub use fingerprint::fingerprint;
+
+use tokens::Token;
+
+/// How the server will read a text: what [`ParameterStatus`] said last.
+///
+/// [`ParameterStatus`]: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syntax {
+    /// Whether a backslash in a plain string is just a backslash.
+    pub standard_conforming_strings: bool,
+    /// What `client_encoding` says about bytes from 0x80 up.
+    pub encoding: Encoding,
+}
+
+/// What matters of `client_encoding`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// UTF-8: names beyond ASCII can be read.
+    Utf8,
+    /// Every byte of a character beyond ASCII is 0x80 or more: SQL can be read, such names cannot.
+    AsciiSafe,
+    /// SJIS, BIG5, GBK, GB18030, UHC, JOHAB, `SHIFT_JIS_2004`, or unknown: a byte that looks like a
+    /// quote may be half a character, so only plain ASCII can be read.
+    Other,
+}
+
+impl Encoding {
+    /// The encoding `client_encoding` names, as the server spells it in `ParameterStatus`.
+    #[must_use]
+    pub fn named(client_encoding: &[u8]) -> Self {
+        let is = |name: &str| client_encoding.eq_ignore_ascii_case(name.as_bytes());
+        if is("UTF8") {
+            Self::Utf8
+        } else if ASCII_SAFE.iter().any(|name| is(name)) {
+            Self::AsciiSafe
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// A text, statement by statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// Its statements; none in an empty text or one of comments only.
+    pub statements: Vec<Statement>,
+}
+
+/// What one statement is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// A top-level INSERT that modifies no table beside its target.
+    Insert(Insert),
+    /// COMMIT, END, PREPARE TRANSACTION, SET CONSTRAINTS: where deferred constraints are checked.
+    DeferredChecks,
+    /// Anything else, or an INSERT whose WITH modifies data too.
+    Other,
+}
+
+/// An [`INSERT`](https://www.postgresql.org/docs/current/sql-insert.html).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Insert {
+    /// The schema, if the text names it.
+    pub schema: Option<String>,
+    /// The target, as the catalog stores it: folded, without quotes, at most 63 bytes.
+    pub table: String,
+    /// What it inserts.
+    pub rows: Rows,
+    /// Whether it has an ON CONFLICT of its own.
+    pub on_conflict: bool,
+    /// Whether it has a RETURNING clause.
+    pub returning: bool,
+}
+
+/// What an INSERT inserts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Exactly one row, or none: DEFAULT VALUES, or VALUES with one row that nothing multiplies.
+    One,
+    /// VALUES with several rows, or with one row that may become several: `VALUES (unnest($1))`
+    /// inserts as many as the array holds.
+    ///
+    /// A call counts as harmless when its name is a scalar function of PostgreSQL, an operator when
+    /// its symbol is. A set-returning function or operator that someone overloads upon such a name,
+    /// for types of their own, is not told apart.
+    Several,
+    /// A query.
+    Query,
+}
+
+/// Why a text is not classified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unclassified {
+    /// Beyond ASCII in an encoding whose characters may hold ASCII bytes.
+    #[error("the client encoding may hide quotes in characters")]
+    Encoding,
+    /// A token, quote or comment that PostgreSQL may end elsewhere, or not accept at all.
+    #[error("a token is not surely read as the server reads it")]
+    Tokens,
+    /// A closing parenthesis too many or too few, or a routine body with statements of its own.
+    #[error("it is unsure where a statement ends")]
+    Boundaries,
+    /// Several statements of which one may change how strings are read.
+    #[error("the text names standard_conforming_strings between its statements")]
+    StringSyntax,
+    /// An INSERT or WITH in a form this reader does not know.
+    #[error("the form of the INSERT is unknown")]
+    Form,
+    /// A target whose name in the catalog depends on more than the text.
+    #[error("the name of the target is unsure")]
+    Target,
+}
+
+/// Tells what the statements of a text are.
+///
+/// Takes time and memory in proportion to the text, about 100 bytes for each of its tokens.
+pub fn classify(text: &[u8], syntax: Syntax) -> Result<Script, Unclassified> {
+    let tokens = tokens::scan(text, syntax)?;
+    let parts = split(&tokens)?;
+    if parts.len() > 1 && names_string_syntax(text) {
+        return Err(Unclassified::StringSyntax);
+    }
+    let statements = parts
+        .into_iter()
+        .map(|part| statement(part, syntax.encoding))
+        .collect::<Result<_, Unclassified>>()?;
+    Ok(Script { statements })
+}
+
+/// Whether a text can hold an INSERT at all: a cheap scan for the word, true in doubt.
+#[must_use]
+pub fn may_insert(text: &[u8]) -> bool {
+    holds(text, b"insert")
+}
+
+/// Whether a text may begin with COMMIT, END, PREPARE or SET: cheap, true in doubt.
+///
+/// Text that begins with a comment or a semicolon is in doubt.
+#[must_use]
+pub fn may_check_deferred(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    let length = text.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(text.len());
+    match text.get(..length) {
+        None | Some([]) => !text.is_empty() && !text.starts_with(b"("),
+        Some(word) => CHECKING.iter().any(|first| word.eq_ignore_ascii_case(first.as_bytes())),
+    }
+}
+
+/// Cuts at each top-level `;`; empty statements do not count.
+fn split<'t, 'a>(tokens: &'t [Token<'a>]) -> Result<Vec<&'t [Token<'a>]>, Unclassified> {
+    // A routine body is one statement, whatever semicolons it holds.
+    let mut pairs = tokens.iter().zip(tokens.iter().skip(1));
+    if pairs.any(|(begin, atomic)| begin.is_word("BEGIN") && atomic.is_word("ATOMIC")) {
+        return Err(Unclassified::Boundaries);
+    }
+    let mut depth = 0_usize;
+    for token in tokens {
+        if token.is("(") {
+            depth += 1;
+        } else if token.is(")") {
+            depth = depth.checked_sub(1).ok_or(Unclassified::Boundaries)?;
+        }
+    }
+    if depth != 0 {
+        return Err(Unclassified::Boundaries);
+    }
+    let parts = tokens.split(|token| {
+        depth += usize::from(token.is("("));
+        depth -= usize::from(token.is(")"));
+        depth == 0 && token.is(";")
+    });
+    Ok(parts.filter(|part| !part.is_empty()).collect())
+}
+
+/// Whether a text names the setting that changes where its later strings end.
+///
+/// PostgreSQL reads a whole Query before it runs any of it, so this cannot mislead it; it would, if
+/// the statements were to be sent one by one.
+fn names_string_syntax(text: &[u8]) -> bool {
+    holds(text, b"standard_conforming_strings")
+}
+
+/// Whether a text holds a word, in capitals or not. `word` is in small letters.
+fn holds(text: &[u8], word: &[u8]) -> bool {
+    let Some(&first) = word.first() else { return true };
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text).any(|start| {
+        text.get(start..start + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word))
+    })
+}
+
+fn statement(tokens: &[Token<'_>], encoding: Encoding) -> Result<Statement, Unclassified> {
+    let Some((first, rest)) = tokens.split_first() else { return Ok(Statement::Other) };
+    let second = |word| rest.first().is_some_and(|token: &Token<'_>| token.is_word(word));
+    let checks = first.is_word_of(&["COMMIT", "END"])
+        || first.is_word("PREPARE") && second("TRANSACTION")
+        || first.is_word("SET") && second("CONSTRAINTS");
+    if checks {
+        return Ok(Statement::DeferredChecks);
+    }
+    if first.is_word("INSERT")
+        || first.is_word("WITH") && rest.iter().any(|token| token.is_word("INSERT"))
+    {
+        let insert = insert::read(tokens, encoding)?;
+        return Ok(insert.map_or(Statement::Other, Statement::Insert));
+    }
+    Ok(Statement::Other)
+}
+
+/// First words of statements that check deferred constraints.
+const CHECKING: [&str; 4] = ["COMMIT", "END", "PREPARE", "SET"];
+
+/// The [encodings] whose characters beyond ASCII have no byte below 0x80, UTF8 aside.
+///
+/// [encodings]: https://www.postgresql.org/docs/current/multibyte.html#MULTIBYTE-CHARSET-SUPPORTED
+#[rustfmt::skip]
+const ASCII_SAFE: [&str; 34] = [
+    "SQL_ASCII", "EUC_JP", "EUC_CN", "EUC_KR", "EUC_TW", "EUC_JIS_2004", "MULE_INTERNAL",
+    "LATIN1", "LATIN2", "LATIN3", "LATIN4", "LATIN5", "LATIN6", "LATIN7", "LATIN8", "LATIN9",
+    "LATIN10", "ISO_8859_5", "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "KOI8R", "KOI8U", "WIN866",
+    "WIN874", "WIN1250", "WIN1251", "WIN1252", "WIN1253", "WIN1254", "WIN1255", "WIN1256",
+    "WIN1257", "WIN1258",
+];

@@ -1,0 +1,76 @@
+//! Whether one row of VALUES may become several.
+//!
+//! PostgreSQL treats a lone VALUES row as a SELECT list, where a set-returning function multiplies
+//! the row: `INSERT INTO t VALUES (generate_series(1, 3))` inserts three. So does an operator made
+//! of one, `(composite).function`, and a subscript in the target's column list; a sub-select does
+//! not, nor do casts, defaults, domains and generated columns, which must not return sets.
+
+use super::builtins::{SCALAR_FUNCTIONS, SCALAR_OPERATORS};
+use super::tokens::{Kind, Token};
+
+/// Whether anything among the tokens, outside sub-selects, may return a set. True in doubt.
+pub(super) fn may_return_set(tokens: &[Token<'_>]) -> bool {
+    let mut index = 0;
+    while let Some(token) = tokens.get(index) {
+        let (before, after) = tokens.split_at_checked(index).unwrap_or_default();
+        if token.is("(") && begins_subselect(after) {
+            index += group_length(after);
+            continue;
+        }
+        if (token.is("(") && !is_scalar_group(before))
+            || (token.is(".") && !before.last().is_some_and(is_name))
+            || (token.kind == Kind::Operator && !is_known(SCALAR_OPERATORS, token.text))
+        {
+            return true;
+        }
+        index += 1;
+    }
+    false
+}
+
+/// Whether a parenthesis with these tokens before it is no call, or one that returns one value.
+fn is_scalar_group(before: &[Token<'_>]) -> bool {
+    match before {
+        [] => true,
+        [.., cast, _] if cast.is("::") => true,
+        [.., cast, _, dot, _] if cast.is("::") && dot.is(".") => true,
+        [.., dot, _, dot2, _] if dot.is(".") && dot2.is(".") => false,
+        [.., schema, dot, name] if dot.is(".") => {
+            schema.is_word("PG_CATALOG") && is_scalar_name(name)
+        }
+        [.., last] if is_name(last) => is_scalar_name(last),
+        [.., last] => last.kind == Kind::Operator || last.is("(") || last.is(",") || last.is("["),
+    }
+}
+
+fn is_scalar_name(token: &Token<'_>) -> bool {
+    token.kind == Kind::Word && is_known(SCALAR_FUNCTIONS, &token.text.to_ascii_lowercase())
+}
+
+fn is_name(token: &Token<'_>) -> bool {
+    matches!(token.kind, Kind::Word | Kind::Quoted)
+}
+
+fn is_known(sorted: &[&str], name: &[u8]) -> bool {
+    sorted.binary_search_by(|known| known.as_bytes().cmp(name)).is_ok()
+}
+
+/// Whether the tokens begin with a parenthesis and a query in it.
+pub(super) fn begins_subselect(tokens: &[Token<'_>]) -> bool {
+    match tokens {
+        [_, values, row, ..] if values.is_word("VALUES") => row.is("("),
+        [_, first, ..] => first.is_word_of(&["SELECT", "WITH", "TABLE"]),
+        _ => false,
+    }
+}
+
+/// How many tokens the parentheses at the beginning span.
+pub(super) fn group_length(tokens: &[Token<'_>]) -> usize {
+    let mut depth = 0_usize;
+    let end = tokens.iter().position(|token| {
+        depth += usize::from(token.is("("));
+        depth = depth.saturating_sub(usize::from(token.is(")")));
+        depth == 0
+    });
+    end.map_or(tokens.len(), |end| end + 1)
+}

@@ -1,0 +1,270 @@
+//! A walk over one INSERT: WITH list, target, source of rows, ON CONFLICT, RETURNING.
+
+use super::calls::may_return_set;
+use super::tokens::{Kind, Token};
+use super::{Encoding, Insert, Rows, Unclassified};
+
+/// Reads a statement that begins with INSERT or WITH; `None` if it is no INSERT after all, or
+/// modifies data in a WITH.
+pub(super) fn read(
+    tokens: &[Token<'_>],
+    encoding: Encoding,
+) -> Result<Option<Insert>, Unclassified> {
+    let mut walk = Walk { rest: tokens };
+    if walk.eat("WITH") {
+        walk.skip_with_list().ok_or(Unclassified::Form)?;
+    }
+    let with_list = tokens.get(..tokens.len() - walk.rest.len()).unwrap_or_default();
+    if !walk.eat("INSERT") || modifies_data(with_list) || modifies_data(walk.rest) {
+        return Ok(None);
+    }
+    // Only a rule's or a routine's body may hold a semicolon.
+    if !walk.eat("INTO") || tokens.iter().any(|token| token.is(";")) {
+        return Err(Unclassified::Form);
+    }
+    let (schema, table) = walk.target(encoding)?;
+    let source = walk.source().ok_or(Unclassified::Form)?;
+    let tail = walk.tail(source)?;
+    Ok(Some(Insert {
+        schema,
+        table,
+        rows: tail.rows,
+        on_conflict: tail.on_conflict,
+        returning: tail.returning,
+    }))
+}
+
+struct Tail {
+    rows: Rows,
+    on_conflict: bool,
+    returning: bool,
+}
+
+/// What is still to be read of a statement.
+struct Walk<'t, 'a> {
+    rest: &'t [Token<'a>],
+}
+
+impl<'t, 'a> Walk<'t, 'a> {
+    fn next(&mut self) -> Option<&'t Token<'a>> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(first)
+    }
+
+    fn at(&self, test: impl Fn(&Token<'a>) -> bool) -> bool {
+        self.rest.first().is_some_and(test)
+    }
+
+    /// Steps over the keyword, if it is next.
+    fn eat(&mut self, keyword: &str) -> bool {
+        let found = self.at(|token| token.is_word(keyword));
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    /// Steps over the mark, if it is next.
+    fn eat_mark(&mut self, mark: &str) -> bool {
+        let found = self.at(|token| token.is(mark));
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    /// Steps over a pair of parentheses, and returns what is between them.
+    fn group(&mut self) -> Option<&'t [Token<'a>]> {
+        if !self.eat_mark("(") {
+            return None;
+        }
+        let inner = self.rest;
+        let mut depth = 1_usize;
+        while depth > 0 {
+            let token = self.next()?;
+            depth += usize::from(token.is("("));
+            depth -= usize::from(token.is(")"));
+        }
+        inner.get(..inner.len() - self.rest.len() - 1)
+    }
+
+    /// Steps over the queries of a WITH. SEARCH and CYCLE are not known here.
+    fn skip_with_list(&mut self) -> Option<()> {
+        let recursive = self.eat("RECURSIVE");
+        if recursive && self.at(|token| token.is("(") || token.is_word("AS")) {
+            return None;
+        }
+        loop {
+            self.next().filter(|token| is_name(token))?;
+            if self.at(|token| token.is("(")) {
+                self.group()?;
+            }
+            if !self.eat("AS") {
+                return None;
+            }
+            if self.eat("NOT") && !self.at(|token| token.is_word("MATERIALIZED")) {
+                return None;
+            }
+            self.eat("MATERIALIZED");
+            self.group()?;
+            if !self.eat_mark(",") {
+                return (!self.at(|token| token.is_word_of(&["SEARCH", "CYCLE"]))).then_some(());
+            }
+        }
+    }
+
+    /// Reads `[[database.]schema.]table [AS alias]`.
+    fn target(&mut self, encoding: Encoding) -> Result<(Option<String>, String), Unclassified> {
+        let mut parts = vec![self.name(encoding)?];
+        while self.eat_mark(".") {
+            parts.push(self.name(encoding)?);
+        }
+        if self.eat("AS") {
+            self.next().filter(|token| is_name(token)).ok_or(Unclassified::Form)?;
+        }
+        let table = parts.pop().ok_or(Unclassified::Form)?;
+        if parts.len() > 2 {
+            return Err(Unclassified::Form);
+        }
+        Ok((parts.pop(), table))
+    }
+
+    fn name(&mut self, encoding: Encoding) -> Result<String, Unclassified> {
+        let token = self.next().filter(|token| is_name(token)).ok_or(Unclassified::Form)?;
+        catalog_name(token, encoding).ok_or(Unclassified::Target)
+    }
+
+    /// Reads the column list, OVERRIDING, and the source up to where its shape is known.
+    fn source(&mut self) -> Option<Rows> {
+        let mut columns: &[Token<'_>] = &[];
+        if self.at(|token| token.is("(")) {
+            let group = self.group()?;
+            let more = |token: &Token<'_>| begins_query(token) || token.is_word("OVERRIDING");
+            if !self.at(more) {
+                return group.first().filter(|token| begins_query(token)).map(|_| Rows::Query);
+            }
+            columns = group;
+        }
+        if self.eat("OVERRIDING") {
+            let kind = self.next()?.is_word_of(&["SYSTEM", "USER"]);
+            if !kind || !self.eat("VALUE") {
+                return None;
+            }
+        }
+        if self.eat("DEFAULT") {
+            return self.eat("VALUES").then_some(Rows::One);
+        }
+        if self.eat("VALUES") {
+            return self.values(columns);
+        }
+        self.at(begins_query).then_some(Rows::Query)
+    }
+
+    /// Counts the rows behind VALUES. A subscript in the column list can multiply them as well.
+    fn values(&mut self, columns: &[Token<'_>]) -> Option<Rows> {
+        let row = self.group()?;
+        let mut rows =
+            if may_return_set(row) || may_return_set(columns) { Rows::Several } else { Rows::One };
+        while self.eat_mark(",") {
+            self.group()?;
+            rows = Rows::Several;
+        }
+        Some(rows)
+    }
+
+    /// Looks for ON CONFLICT and RETURNING, outside parentheses.
+    fn tail(&mut self, source: Rows) -> Result<Tail, Unclassified> {
+        let bare = source != Rows::Query && self.values_end()?;
+        let rows = if bare { source } else { Rows::Query };
+        let mut tail = Tail { rows, on_conflict: false, returning: false };
+        let mut previous: Option<&Token<'_>> = None;
+        while let Some(token) = self.rest.first() {
+            if token.is("(") {
+                self.group().ok_or(Unclassified::Form)?;
+                previous = None;
+                continue;
+            }
+            self.next();
+            if token.is_word("RETURNING") {
+                // `AS returning` and `x.returning` are names: rare enough to leave alone.
+                if previous.is_some_and(|before| before.is(".") || before.is_word("AS")) {
+                    return Err(Unclassified::Form);
+                }
+                tail.returning = true;
+            }
+            tail.on_conflict |=
+                token.is_word("CONFLICT") && previous.is_some_and(|before| before.is_word("ON"));
+            previous = Some(token);
+        }
+        Ok(tail)
+    }
+
+    /// Whether the rows of VALUES are all the source there is: an ORDER BY, LIMIT or UNION behind
+    /// them makes a query of it.
+    fn values_end(&self) -> Result<bool, Unclassified> {
+        match self.rest {
+            [on, conflict, ..] if on.is_word("ON") => {
+                if conflict.is_word("CONFLICT") {
+                    Ok(true)
+                } else {
+                    Err(Unclassified::Form)
+                }
+            }
+            [first, ..] => Ok(first.is_word("RETURNING")),
+            [] => Ok(true),
+        }
+    }
+}
+
+fn is_name(token: &Token<'_>) -> bool {
+    matches!(token.kind, Kind::Word | Kind::Quoted)
+}
+
+fn begins_query(token: &Token<'_>) -> bool {
+    token.is("(") || token.is_word_of(&["SELECT", "VALUES", "TABLE", "WITH"])
+}
+
+/// Whether a verb among the tokens may modify a table: the body of a WITH query, at any depth.
+///
+/// The words are no reserved ones: a comma or a dot beside them tells a column. FOR UPDATE, FOR NO
+/// KEY UPDATE and ON CONFLICT DO UPDATE are not of that kind.
+fn modifies_data(tokens: &[Token<'_>]) -> bool {
+    let at = |index: usize| tokens.get(index);
+    tokens.iter().enumerate().any(|(index, token)| {
+        let before = index.checked_sub(1).and_then(at);
+        let clause = token.is_word("UPDATE")
+            && before.is_some_and(|before| {
+                before.is_word_of(&["FOR", "DO"])
+                    || before.is_word("KEY")
+                        && index.checked_sub(2).and_then(at).is_some_and(|no| no.is_word("NO"))
+            });
+        let column = before.is_some_and(|before| before.is(",") || before.is("."))
+            || at(index + 1).is_some_and(|after| after.is(",") || after.is(".") || after.is(")"));
+        token.is_word_of(&["INSERT", "UPDATE", "DELETE", "MERGE"]) && !clause && !column
+    })
+}
+
+/// The name as the catalog stores it, if the text alone tells.
+///
+/// Beyond ASCII the server's own encoding has a say: whether capitals fold (in single-byte ones,
+/// by locale) and where 63 bytes end. Such a name passes only where neither matters.
+fn catalog_name(token: &Token<'_>, encoding: Encoding) -> Option<String> {
+    if !token.text.is_ascii() && encoding != Encoding::Utf8 {
+        return None;
+    }
+    let text = str::from_utf8(token.text).ok()?;
+    let mut name = if token.kind == Kind::Quoted {
+        text.get(1..text.len().checked_sub(1)?)?.replace("\"\"", "\"")
+    } else {
+        text.to_ascii_lowercase()
+    };
+    if name.is_ascii() {
+        name.truncate(LONGEST_NAME);
+    }
+    let folds = token.kind == Kind::Word && name.chars().any(|c| !c.to_lowercase().eq([c]));
+    (name.len() <= LONGEST_NAME && !folds).then_some(name)
+}
+
+/// `NAMEDATALEN - 1`, the bytes of a name that PostgreSQL keeps.
+const LONGEST_NAME: usize = 63;

@@ -1,0 +1,227 @@
+//! Texts and what they are. Each was put to PostgreSQL 15 once, to see that it agrees.
+
+use proptest::prelude::*;
+
+use super::builtins::{SCALAR_FUNCTIONS, SCALAR_OPERATORS};
+use super::*;
+
+const ON: Syntax = Syntax { standard_conforming_strings: true, encoding: Encoding::Utf8 };
+const OFF: Syntax = Syntax { standard_conforming_strings: false, ..ON };
+
+/// A text's classification in short: `t One`, `s.t Several conflict returning`, `deferred`,
+/// `other`; statements apart by `; `, or the reason for none.
+fn brief(text: &[u8], syntax: Syntax) -> String {
+    match classify(text, syntax) {
+        Ok(script) => script.statements.iter().map(brief_statement).collect::<Vec<_>>().join("; "),
+        Err(reason) => format!("! {reason:?}"),
+    }
+}
+
+fn brief_statement(statement: &Statement) -> String {
+    match statement {
+        Statement::Insert(insert) => {
+            let schema = insert.schema.as_ref().map_or(String::new(), |name| format!("{name}."));
+            let conflict = if insert.on_conflict { " conflict" } else { "" };
+            let returning = if insert.returning { " returning" } else { "" };
+            format!("{schema}{} {:?}{conflict}{returning}", insert.table, insert.rows)
+        }
+        Statement::DeferredChecks => "deferred".to_owned(),
+        Statement::Other => "other".to_owned(),
+    }
+}
+
+/// A table of texts: one per line, `#` for a heading, ` => ` before what it is. `\n` and `\r` in
+/// a text stand for those bytes.
+fn check_table(table: &str, syntax: Syntax) -> usize {
+    let lines = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for line in lines {
+        let (text, expected) = line.rsplit_once(" => ").expect("each line has an arrow");
+        let text = text.replace("\\n", "\n").replace("\\r", "\r");
+        let found = brief(text.as_bytes(), syntax);
+        if found != expected.trim() {
+            wrong.push(format!("{line}\n    is {found}"));
+        }
+        count += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    count
+}
+
+#[test]
+fn every_form_is_what_the_table_says() {
+    assert!(check_table(include_str!("tests/forms.txt"), ON) >= 150);
+}
+
+#[test]
+fn backslashes_escape_when_strings_do_not_conform() {
+    check_table(include_str!("tests/backslashes.txt"), OFF);
+}
+
+#[test]
+fn an_encoding_that_hides_quotes_is_read_in_plain_ascii_only() {
+    let sjis = Syntax { encoding: Encoding::named(b"SJIS"), ..ON };
+    assert_eq!(brief(b"insert into t values ('\x95\x5c')", sjis), "! Encoding");
+    assert_eq!(brief(b"insert into t values ('a')", sjis), "t One");
+}
+
+#[test]
+fn a_single_byte_encoding_is_read_but_names_beyond_ascii_are_not() {
+    let latin1 = Syntax { encoding: Encoding::named(b"LATIN1"), ..ON };
+    assert_eq!(brief(b"insert into t values ('\xe9\xa0\x85')", latin1), "t One");
+    assert_eq!(brief(b"insert into \xe9 values (1)", latin1), "! Target");
+    assert_eq!(brief(b"insert into \"\xe9\" values (1)", latin1), "! Target");
+    assert_eq!(brief(b"insert into t\xa0values (1)", latin1), "! Target");
+}
+
+#[test]
+fn a_zero_byte_is_no_text() {
+    assert_eq!(brief(b"insert into t values ('\0')", ON), "! Tokens");
+}
+
+#[test]
+fn bytes_that_are_no_utf_8_are_no_name() {
+    assert_eq!(brief(b"insert into \xff values (1)", ON), "! Target");
+    assert_eq!(brief(b"insert into t values ('\xff')", ON), "t One");
+}
+
+#[test]
+fn names_end_after_63_bytes() {
+    let long = "x".repeat(70);
+    let kept = format!("{} One", "x".repeat(63));
+    assert_eq!(brief(format!("insert into {long} values (1)").as_bytes(), ON), kept);
+    assert_eq!(brief(format!("insert into \"{long}\" values (1)").as_bytes(), ON), kept);
+    let accents = "é".repeat(32);
+    assert_eq!(brief(format!("insert into {accents} values (1)").as_bytes(), ON), "! Target");
+}
+
+#[test]
+fn encodings_are_known_by_the_names_the_server_reports() {
+    assert_eq!(Encoding::named(b"UTF8"), Encoding::Utf8);
+    for name in ["LATIN1", "WIN1252", "EUC_JP", "SQL_ASCII", "KOI8R", "MULE_INTERNAL"] {
+        assert_eq!(Encoding::named(name.as_bytes()), Encoding::AsciiSafe, "{name}");
+    }
+    for name in ["SJIS", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "SHIFT_JIS_2004", "", "UTF9"] {
+        assert_eq!(Encoding::named(name.as_bytes()), Encoding::Other, "{name}");
+    }
+}
+
+#[test]
+fn a_text_with_the_word_insert_may_insert() {
+    for yes in ["insert", "x INSERT y", "iInSeRt", "'insert'", "ins insert"] {
+        assert!(may_insert(yes.as_bytes()), "{yes}");
+    }
+    for no in ["", "select 1", "inser", "i", "in sert"] {
+        assert!(!may_insert(no.as_bytes()), "{no}");
+    }
+}
+
+#[test]
+fn a_text_may_check_deferred_constraints_by_its_first_word() {
+    for yes in ["commit", " END;", "Prepare transaction 'x'", "set constraints all", "/* */ x", ";"]
+    {
+        assert!(may_check_deferred(yes.as_bytes()), "{yes}");
+    }
+    for no in ["", " ", "select 1", "ending", "(select 1)", "insert into t values (1)"] {
+        assert!(!may_check_deferred(no.as_bytes()), "{no}");
+    }
+}
+
+#[test]
+fn a_fingerprint_stays_the_same_for_other_values() {
+    for (one, other) in [
+        ("insert into t values (1, 'a')", "INSERT  INTO T /* x */ VALUES ($1,E'\\'') -- y"),
+        ("insert into t values (1, 'a')", "insert into t values (-1, $$b$$), (2, 'c'), (3, 'd')"),
+        (
+            "insert into t values (f(1, 2)) returning a",
+            "insert into t values (f(3, 4)), (f(5, 6)) returning a",
+        ),
+        ("select 1 where a in (1)", "select 2 where a in (1, -2, f(3, 4), 'x')"),
+        ("select 1 where (a in (1)) and b", "select 2 where (a in ((1), 2)) and b"),
+    ] {
+        let same = fingerprint(one.as_bytes(), ON) == fingerprint(other.as_bytes(), ON);
+        assert_eq!(same, !other.contains("((1)"), "{one}\n{other}");
+    }
+}
+
+#[test]
+fn a_fingerprint_tells_shapes_apart() {
+    let texts = [
+        "insert into t values (1)",
+        "insert into t values (1, 2)",
+        "insert into u values (1)",
+        "insert into t values (1) returning a",
+        "insert into t values (a)",
+        "insert into \"t\" values (1)",
+        "select 1 where a in (select 1, 2)",
+        "select 1 where a in (select 1)",
+        "select 1 - 1",
+        "select 1",
+        "",
+    ];
+    let mut seen: Vec<_> = texts.iter().map(|text| fingerprint(text.as_bytes(), ON)).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), texts.len());
+}
+
+#[test]
+fn a_fingerprint_of_an_unread_text_holds_its_first_word_only() {
+    let of = |text: &str| fingerprint(text.as_bytes(), ON);
+    assert_eq!(of("insert 'a"), of("INSERT 'secret"));
+    assert_ne!(of("insert 'a"), of("update 'a"));
+}
+
+#[test]
+fn a_fingerprint_is_the_same_in_every_release() {
+    assert_eq!(fingerprint(b"insert into t values (1)", ON), 10_037_930_516_302_361_208);
+}
+
+#[test]
+fn the_lists_of_scalars_are_sorted() {
+    assert!(SCALAR_FUNCTIONS.is_sorted());
+    assert!(SCALAR_OPERATORS.is_sorted());
+}
+
+#[test]
+fn deep_nesting_takes_no_stack() {
+    let depth = 100_000;
+    let text = format!("insert into t values ({}1{})", "(".repeat(depth), ")".repeat(depth));
+    assert_eq!(brief(text.as_bytes(), ON), "t One");
+    let sum = format!("insert into t values (1{})", "+1".repeat(depth));
+    assert_eq!(brief(sum.as_bytes(), ON), "t One");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(text: Vec<u8>, conforming: bool) {
+        let syntax = Syntax { standard_conforming_strings: conforming, ..ON };
+        let _ = (classify(&text, syntax), fingerprint(&text, syntax), may_check_deferred(&text));
+    }
+
+    #[test]
+    fn no_mutation_makes_it_panic(
+        line in 0_usize..150,
+        at: prop::sample::Index,
+        cut in 0_usize..4,
+        junk in "['\"\\-/*;$()\\[\\],\\\\\r\né@e0&a ]{0,3}",
+        conforming: bool,
+    ) {
+        let forms = include_str!("tests/forms.txt");
+        let mut text = forms.lines().nth(line).unwrap_or_default().as_bytes().to_vec();
+        let at = at.index(text.len() + 1);
+        text.splice(at..text.len().min(at + cut), junk.bytes());
+        let syntax = Syntax { standard_conforming_strings: conforming, ..ON };
+        let _ = (classify(&text, syntax), fingerprint(&text, syntax), may_check_deferred(&text));
+    }
+
+    #[test]
+    fn a_value_is_never_anything_else(value in "\\PC{0,30}", trailing: bool) {
+        let quoted = value.replace('\'', "''");
+        let end = if trailing { "; commit" } else { "" };
+        let text = format!("insert into t values ('{quoted}', 1){end}");
+        let expected = if trailing { "t One; deferred" } else { "t One" };
+        prop_assert_eq!(brief(text.as_bytes(), ON), expected);
+    }
+}
