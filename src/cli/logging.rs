@@ -1,0 +1,121 @@
+//! Where log lines go and what they look like.
+//!
+//! Lines are written by a thread of their own, so that a reader of the log who stops reading
+//! holds up no session; lines that find its queue full are dropped, and counted.
+
+use std::fs::OpenOptions;
+use std::io;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::{Log, LogFormat, LogLevel};
+
+/// Starts logging; what is queued is written when the guard is dropped.
+pub(super) fn start(log: &Log) -> anyhow::Result<WorkerGuard> {
+    let (writer, guard) = writer(log)?;
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level(log.level))
+        .with_writer(writer)
+        .with_ansi(false)
+        .with_target(false);
+    match log.format {
+        LogFormat::Json => builder.event_format(JsonLine).init(),
+        LogFormat::Text => builder.init(),
+    }
+    Ok(guard)
+}
+
+fn writer(log: &Log) -> anyhow::Result<(NonBlocking, WorkerGuard)> {
+    let Some(path) = &log.file else { return Ok(tracing_appender::non_blocking(io::stdout())) };
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("cannot open the log file {}", path.display()))?;
+    Ok(tracing_appender::non_blocking(file))
+}
+
+fn level(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// One JSON object a line: `time`, `level`, `event`, then the event's own fields in their order.
+struct JsonLine;
+
+impl<S, N> FormatEvent<S, N> for JsonLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let mut time = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut time))?;
+        let level = event.metadata().level().as_str().to_ascii_lowercase();
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        write!(writer, r#"{{"time":{},"level":{}"#, Value::from(time), Value::from(level))?;
+        write!(writer, r#","event":{}"#, fields.message)?;
+        for (name, value) in fields.others {
+            write!(writer, ",{}:{value}", Value::from(name))?;
+        }
+        writeln!(writer, "}}")
+    }
+}
+
+/// An event's fields, its message apart.
+#[derive(Default)]
+struct Fields {
+    message: Value,
+    others: Vec<(&'static str, Value)>,
+}
+
+impl Fields {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        match field.name() {
+            "message" => self.message = value.into(),
+            name => self.others.push((name, value.into())),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.put(field, format!("{value:?}"));
+    }
+}

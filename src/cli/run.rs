@@ -1,0 +1,57 @@
+//! `pgabsorb run`: the proxy, until a signal stops it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Address, Config, Overrides};
+use crate::proxy::{Proxy, Settings};
+
+use super::logging;
+
+/// Reads the rules file, binds, says so in one line on standard error, and serves until SIGTERM
+/// or SIGINT.
+pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    let Config { settings, rules } = match config::parse(&text, overrides) {
+        Ok(config) => config,
+        Err(mistakes) => bail!("{}", mistakes.in_file(&name)),
+    };
+    let _flushed_at_end = logging::start(&settings.log)?;
+    let upstream = settings.upstream.clone();
+    let proxy = Proxy::bind(Settings {
+        listen: settings.listen,
+        upstream: settings.upstream,
+        limits: settings.limits,
+        rules,
+        key_values: settings.log.key_values,
+    })?;
+    eprintln!(
+        "pgabsorb ready: listening on {}, forwarding to {upstream}",
+        list(&proxy.addresses())
+    );
+    proxy.run(stopped())?;
+    eprintln!("pgabsorb stopped");
+    Ok(())
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn stopped() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("no signal handler could be installed: only SIGKILL stops this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn list(addresses: &[Address]) -> String {
+    addresses.iter().map(Address::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,40 @@
+//! What is known of each database's indexes, for a while.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::session::catalog::SharedCatalog;
+
+/// How long an answer is believed: a constraint that is made anew as another kind within this
+/// time is still taken for what it was.
+pub(super) const LIFETIME: Duration = Duration::from_secs(30);
+
+/// The catalogs of the databases in use.
+#[derive(Debug, Default)]
+pub(super) struct Catalogs(Mutex<HashMap<Vec<u8>, Arc<SharedCatalog>>>);
+
+impl Catalogs {
+    /// The catalog that the sessions of a database share.
+    pub(super) fn of(&self, database: &[u8]) -> Arc<SharedCatalog> {
+        let mut databases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(databases.entry(database.to_vec()).or_default())
+    }
+
+    /// Forgets, again and again, what was learnt, and databases that nobody uses.
+    pub(super) async fn expire_every(&self, lifetime: Duration) {
+        let mut ticks = tokio::time::interval(lifetime);
+        loop {
+            ticks.tick().await;
+            self.expire();
+        }
+    }
+
+    fn expire(&self) {
+        let mut databases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        databases.retain(|_, catalog| Arc::strong_count(catalog) > 1);
+        for catalog in databases.values() {
+            catalog.clear();
+        }
+    }
+}

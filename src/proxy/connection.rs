@@ -1,0 +1,305 @@
+//! The two sockets of one session: read a side, feed the session, write what it says, repeat.
+//!
+//! A side is read only while what waits to be written to the other is under a limit, and each
+//! direction goes on while the other is stuck: that rule, here and nowhere else, is what bounds
+//! the memory and prevents a deadlock. What is read passes through a buffer that the worker's
+//! sessions share; a session keeps bytes of its own only while a message is incomplete or a peer
+//! is slow.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::session::output::{Note, Output};
+use crate::session::{ProtocolViolation, Session};
+
+use super::socket::Socket;
+
+/// Bytes read at once: the size of the buffer that a worker's sessions share.
+pub(super) const READ_SIZE: usize = 64 * 1024;
+
+/// A side is not read while more than this many bytes wait to be written to the other.
+const UNSENT_LIMIT: usize = 256 * 1024;
+
+/// How a session came to its end.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The server closed, as it does after Terminate and FATAL; what it sent has been passed on.
+    Server,
+    /// The client is gone, with no way to tell it anything.
+    Client(io::Error),
+    /// The server's connection broke; what it sent has been passed on.
+    ServerLost(io::Error),
+    /// The server broke the protocol.
+    Violation(ProtocolViolation),
+}
+
+/// Where a session's facts go.
+pub(super) trait Notes {
+    fn note(&mut self, note: Note);
+}
+
+/// A session with its sockets.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) session: Session,
+    pub(super) client: Side,
+    server: Side,
+}
+
+/// One socket and the bytes that wait on either side of it.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) socket: Socket,
+    /// Read, and not yet done with: the start of a message.
+    unread: Vec<u8>,
+    /// To be written.
+    unsent: Vec<u8>,
+    /// How much of `unsent` has been written.
+    sent: usize,
+    /// The peer sends no more.
+    ended: bool,
+    /// We send no more.
+    shut: bool,
+    /// Writing failed; what else is for the peer is dropped.
+    broken: Option<io::Error>,
+}
+
+impl Connection {
+    pub(super) fn new(session: Session, client: Socket, server: Socket) -> Self {
+        Self { session, client: Side::new(client), server: Side::new(server) }
+    }
+
+    /// Runs the session to its end.
+    pub(super) async fn run(&mut self, scratch: &Mutex<Vec<u8>>, notes: &mut impl Notes) -> End {
+        poll_fn(|cx| {
+            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            self.poll(cx, &mut scratch, notes)
+        })
+        .await
+    }
+
+    /// Whether a message of the proxy's own to the client would be understood: none of the
+    /// server's is cut short by it.
+    pub(super) fn can_address_client(&self) -> bool {
+        self.session.at_boundary() && self.client.broken.is_none()
+    }
+
+    /// Takes the client's socket, with what still waits to be written to it.
+    pub(super) fn into_client(self) -> (Socket, Vec<u8>) {
+        let unsent = self.client.unsent.get(self.client.sent..).unwrap_or_default().to_vec();
+        (self.client.socket, unsent)
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        notes: &mut impl Notes,
+    ) -> Poll<End> {
+        loop {
+            let mut progress = self.server.flush(cx) | self.client.flush(cx);
+            progress |= match self.read_server(cx, scratch, notes) {
+                Ok(progress) => progress,
+                Err(violation) => return Poll::Ready(End::Violation(violation)),
+            };
+            progress |= self.read_client(cx, scratch, notes);
+            progress |= self.pass_end(cx);
+            if let Some(end) = self.end() {
+                return Poll::Ready(end);
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn read_server(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        notes: &mut impl Notes,
+    ) -> Result<bool, ProtocolViolation> {
+        if self.server.ended || self.client.is_full() {
+            return Ok(false);
+        }
+        let Poll::Ready(read) = self.server.read(cx, scratch) else { return Ok(false) };
+        let mut unread = std::mem::take(&mut self.server.unread);
+        let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
+        if read.is_empty() {
+            self.session.handle_backend_end(&mut lanes);
+            lanes.to_frontend(&unread);
+            return Ok(true);
+        }
+        let input = joined(&mut unread, read);
+        let done = self.session.handle_backend(input, &mut lanes)?;
+        self.server.unread = rest(input, done);
+        Ok(true)
+    }
+
+    fn read_client(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        notes: &mut impl Notes,
+    ) -> bool {
+        if self.client.ended || self.server.is_full() || !self.session.wants_frontend() {
+            return false;
+        }
+        let Poll::Ready(read) = self.client.read(cx, scratch) else { return false };
+        let mut unread = std::mem::take(&mut self.client.unread);
+        let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
+        if read.is_empty() {
+            lanes.to_backend(&unread);
+            return true;
+        }
+        let input = joined(&mut unread, read);
+        let done = self.session.handle_frontend(input, &mut lanes);
+        self.client.unread = rest(input, done);
+        true
+    }
+
+    /// The client's end of sending is passed on once all it sent has been.
+    fn pass_end(&mut self, cx: &mut Context<'_>) -> bool {
+        self.client.ended && self.server.is_flushed() && self.server.shut_down(cx)
+    }
+
+    fn end(&mut self) -> Option<End> {
+        if let Some(error) = self.client.broken.take_if(|_| self.server.is_flushed()) {
+            return Some(End::Client(error));
+        }
+        if self.server.ended && self.client.is_flushed() {
+            return Some(self.server.broken.take().map_or(End::Server, End::ServerLost));
+        }
+        None
+    }
+}
+
+impl Side {
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            unread: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+            ended: false,
+            shut: false,
+            broken: None,
+        }
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.unsent.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.unsent.len() - self.sent > UNSENT_LIMIT
+    }
+
+    /// What has come; nothing at the end, which a connection that breaks has come to as well.
+    fn read<'a>(&mut self, cx: &mut Context<'_>, scratch: &'a mut [u8]) -> Poll<&'a [u8]> {
+        let mut buffer = ReadBuf::new(scratch);
+        match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) => self.ended = buffer.filled().is_empty(),
+            Poll::Ready(Err(error)) => {
+                self.ended = true;
+                self.broken.get_or_insert(error);
+            }
+        }
+        let length = buffer.filled().len();
+        Poll::Ready(scratch.get(..length).unwrap_or_default())
+    }
+
+    /// Writes at once, and keeps what the socket does not take.
+    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
+        if self.broken.is_some() {
+            return;
+        }
+        let mut written = 0;
+        if self.unsent.is_empty() {
+            written = self.write_some(cx, bytes);
+        }
+        if self.broken.is_none() {
+            self.unsent.extend_from_slice(bytes.get(written..).unwrap_or_default());
+        }
+    }
+
+    /// Writes what was kept; whether there was progress.
+    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.unsent.is_empty() {
+            return false;
+        }
+        let unsent = std::mem::take(&mut self.unsent);
+        let written = self.write_some(cx, unsent.get(self.sent..).unwrap_or_default());
+        self.sent += written;
+        if self.broken.is_some() || self.sent == unsent.len() {
+            self.sent = 0;
+            return true;
+        }
+        self.unsent = unsent;
+        written > 0
+    }
+
+    fn write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut self.socket).poll_write(cx, rest) {
+                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Err(error)) => {
+                    self.broken = Some(error);
+                    break;
+                }
+                Poll::Pending => break,
+            }
+        }
+        written
+    }
+
+    fn shut_down(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.shut {
+            return false;
+        }
+        self.shut = Pin::new(&mut self.socket).poll_shutdown(cx).is_ready();
+        self.shut
+    }
+}
+
+/// The session's outputs, as writes.
+struct Lanes<'a, 'c, N> {
+    cx: &'a mut Context<'c>,
+    client: &'a mut Side,
+    server: &'a mut Side,
+    notes: &'a mut N,
+}
+
+impl<N: Notes> Output for Lanes<'_, '_, N> {
+    fn to_backend(&mut self, bytes: &[u8]) {
+        self.server.write(self.cx, bytes);
+    }
+
+    fn to_frontend(&mut self, bytes: &[u8]) {
+        self.client.write(self.cx, bytes);
+    }
+
+    fn note(&mut self, note: Note) {
+        self.notes.note(note);
+    }
+}
+
+fn joined<'a>(unread: &'a mut Vec<u8>, read: &'a [u8]) -> &'a [u8] {
+    if unread.is_empty() {
+        return read;
+    }
+    unread.extend_from_slice(read);
+    unread
+}
+
+/// What the session was not done with; usually nothing, which holds no memory.
+fn rest(input: &[u8], done: usize) -> Vec<u8> {
+    input.get(done..).unwrap_or_default().to_vec()
+}

@@ -1,0 +1,136 @@
+//! What the sessions tell, as log lines: the conflict line above all.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::Ordering;
+
+use crate::config::KeyValues;
+use crate::session::output::{Conflict, Note, Outcome};
+
+use super::Shared;
+use super::connection::{End, Notes};
+
+/// How the values of duplicate keys are logged.
+#[derive(Debug)]
+pub(super) enum KeyLog {
+    Hide,
+    /// Equal values give equal numbers while this process lives; the key of the hash is random.
+    Hash(RandomState),
+    Show,
+}
+
+impl KeyLog {
+    pub(super) fn new(setting: KeyValues) -> Self {
+        match setting {
+            KeyValues::Hide => Self::Hide,
+            KeyValues::Hash => Self::Hash(RandomState::new()),
+            KeyValues::Show => Self::Show,
+        }
+    }
+
+    fn key(&self, detail: Option<&[u8]>) -> Option<String> {
+        match self {
+            Self::Hide => None,
+            Self::Hash(state) => detail.map(|detail| format!("{:016x}", state.hash_one(detail))),
+            Self::Show => detail.map(|detail| String::from_utf8_lossy(detail).into_owned()),
+        }
+    }
+}
+
+/// One session's log.
+pub(super) struct SessionLog<'a> {
+    shared: &'a Shared,
+    client: String,
+    session: u64,
+}
+
+impl<'a> SessionLog<'a> {
+    pub(super) fn new(shared: &'a Shared, client: String) -> Self {
+        let session = shared.next_session.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(client, session, "session began");
+        Self { shared, client, session }
+    }
+
+    pub(super) fn ended(&self, end: Option<&End>) {
+        let (client, session) = (&*self.client, self.session);
+        match end {
+            None => tracing::debug!(client, session, "session ended: stopping"),
+            Some(End::Server) => tracing::debug!(client, session, "session ended"),
+            Some(End::Client(error)) => {
+                tracing::debug!(client, session, %error, "session ended: the client is gone");
+            }
+            Some(End::ServerLost(error)) => {
+                tracing::warn!(client, session, %error, "session ended: the server was lost");
+            }
+            Some(End::Violation(violation)) => {
+                tracing::error!(client, session, %violation, "session ended");
+            }
+        }
+    }
+
+    fn conflict(&self, conflict: &Conflict) {
+        /// One event of the fields of semantics, at the level that the outcome asks for.
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    outcome = conflict.outcome.name(),
+                    reason = reason(conflict.outcome),
+                    strategy = matches!(conflict.outcome, Outcome::Absorbed | Outcome::Observed)
+                        .then_some("react"),
+                    rule = conflict.rule.as_ref().map(|(id, _)| id.as_str()),
+                    constraint = conflict.constraint.as_ref().map(|it| it.name.as_str()),
+                    schema = conflict.constraint.as_ref().map(|it| it.schema.as_str()),
+                    table = conflict.constraint.as_ref().map(|it| it.table.as_str()),
+                    columns = conflict.columns.as_deref(),
+                    key = self.shared.key_values.key(conflict.detail.as_deref()),
+                    database = conflict.origin.database,
+                    user = conflict.origin.user,
+                    application_name = conflict.origin.application_name,
+                    client = self.client,
+                    session = self.session,
+                    backend_pid = conflict.backend_pid,
+                    transaction_status = conflict.transaction_status.map(|it| it.name()),
+                    statement = conflict.statement,
+                    rows_requested = conflict.rows_requested,
+                    rows_inserted = conflict.rows_inserted,
+                    fingerprint = conflict.fingerprint.map(|it| format!("{it:016x}")),
+                    "conflict"
+                )
+            };
+        }
+        if conflict.outcome == Outcome::Alert {
+            line!(error);
+        } else {
+            line!(info);
+        }
+    }
+}
+
+impl Notes for SessionLog<'_> {
+    fn note(&mut self, note: Note) {
+        let (client, session) = (&*self.client, self.session);
+        match note {
+            Note::Conflict(conflict) => self.conflict(&conflict),
+            Note::LookupFailed { sqlstate } => {
+                let sqlstate = sqlstate.map(|it| it.to_string());
+                tracing::warn!(
+                    client,
+                    session,
+                    sqlstate,
+                    "catalog lookup failed: nothing is absorbed"
+                );
+            }
+            Note::OutOfStep { tag } => {
+                let reply = char::from(tag).escape_default().to_string();
+                tracing::warn!(client, session, reply, "unexpected reply: nothing is absorbed");
+            }
+        }
+    }
+}
+
+fn reason(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Shown(reason) => Some(reason.name()),
+        _ => None,
+    }
+}

@@ -1,0 +1,258 @@
+//! The shell: listeners, workers, and the sockets of every session. All effects are here.
+//!
+//! One thread accepts; each connection then lives on one of the workers, one a core, which is a
+//! single-threaded runtime with a read buffer that its sessions share. A client connection has
+//! one server connection of its own, so nothing is pooled and a cancel needs no table.
+
+mod catalogs;
+mod connection;
+pub mod log;
+mod socket;
+mod startup;
+
+use std::future::poll_fn;
+use std::io;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Address, KeyValues, Limits};
+use crate::rules::Ruleset;
+
+use catalogs::{Catalogs, LIFETIME};
+use socket::{Detached, Listener, Socket};
+
+/// Connections that may be starting up, cancelling or being refused beside the sessions.
+const UNSTARTED: usize = 256;
+
+/// How long accepting pauses when the process has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the sessions have to say goodbye when the proxy stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The buffer that a worker's sessions read into.
+type Scratch = Mutex<Vec<u8>>;
+
+/// What a proxy needs to run.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where clients connect.
+    pub listen: Vec<Address>,
+    /// The server.
+    pub upstream: Address,
+    /// Numbers of connections, times and sizes.
+    pub limits: Limits,
+    /// What becomes of duplicate keys.
+    pub rules: Ruleset,
+    /// Whether the values of duplicate keys are logged.
+    pub key_values: KeyValues,
+}
+
+/// Why a proxy could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address as it was written.
+        address: Address,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The system gave no thread or no event queue.
+    #[error("cannot start a worker: {0}")]
+    Worker(io::Error),
+}
+
+/// What all sessions see.
+#[derive(Debug)]
+struct Shared {
+    upstream: Address,
+    limits: Limits,
+    rules: Arc<Ruleset>,
+    key_values: log::KeyLog,
+    catalogs: Catalogs,
+    /// One permit a session.
+    sessions: Semaphore,
+    next_session: AtomicU64,
+    stopping: CancellationToken,
+}
+
+/// A proxy whose sockets are bound.
+#[derive(Debug)]
+pub struct Proxy {
+    runtime: Runtime,
+    listeners: Vec<Listener>,
+    shared: Arc<Shared>,
+}
+
+impl Proxy {
+    /// Binds every address, or none.
+    pub fn bind(settings: Settings) -> Result<Self, StartError> {
+        let runtime =
+            Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
+        let mut listeners = Vec::new();
+        for address in settings.listen {
+            let bound = runtime.block_on(Listener::bind(&address));
+            listeners.push(bound.map_err(|error| StartError::Listen { address, error })?);
+        }
+        let shared = Arc::new(Shared {
+            upstream: settings.upstream,
+            sessions: Semaphore::new(settings.limits.connections),
+            limits: settings.limits,
+            rules: Arc::new(settings.rules),
+            key_values: log::KeyLog::new(settings.key_values),
+            catalogs: Catalogs::default(),
+            next_session: AtomicU64::new(1),
+            stopping: CancellationToken::new(),
+        });
+        Ok(Self { runtime, listeners, shared })
+    }
+
+    /// The addresses in use, with the ports that the system chose.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        self.listeners.iter().filter_map(|listener| listener.address().ok()).collect()
+    }
+
+    /// Serves until `stop` resolves, then ends every session and returns.
+    pub fn run(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        let workers = (0..count)
+            .map(|number| Worker::start(number, &self.shared))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(StartError::Worker)?;
+        self.runtime.block_on(async {
+            let accepting = self.listeners.iter().map(|listener| accept(listener, &workers));
+            tokio::select! {
+                () = stop => {}
+                () = forever(accepting) => {}
+                () = self.shared.catalogs.expire_every(LIFETIME) => {}
+            }
+        });
+        self.shared.stopping.cancel();
+        drop(self.listeners);
+        for worker in workers {
+            worker.join();
+        }
+        Ok(())
+    }
+}
+
+/// Polls endless futures side by side.
+async fn forever(futures: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut futures: Vec<_> = futures.map(Box::pin).collect();
+    poll_fn(|cx| -> Poll<()> {
+        for future in &mut futures {
+            // None of them ever ends.
+            let _pending = future.as_mut().poll(cx);
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Hands every client of a listener to the worker that has the fewest.
+async fn accept(listener: &Listener, workers: &[Worker]) {
+    loop {
+        match listener.accept().await {
+            Ok((client, peer)) => assign(client, peer, workers),
+            Err(error) => {
+                tracing::warn!(%error, "a client could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn assign(client: Socket, peer: String, workers: &[Worker]) {
+    let Some(worker) = workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed))
+    else {
+        return;
+    };
+    match client.detach() {
+        Ok(client) => worker.take(client, peer),
+        Err(error) => tracing::warn!(%error, client = peer, "a client could not be handed on"),
+    }
+}
+
+/// A thread with a runtime of its own, and the connections on it.
+struct Worker {
+    thread: thread::JoinHandle<()>,
+    clients: mpsc::Sender<(Detached, String)>,
+    /// Connections given to it and not yet closed.
+    load: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    fn start(number: usize, shared: &Arc<Shared>) -> io::Result<Self> {
+        let (clients, arrivals) = mpsc::channel(UNSTARTED);
+        let load = Arc::new(AtomicUsize::new(0));
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let work = work(Arc::clone(shared), Arc::clone(&load), arrivals);
+        let thread = thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || runtime.block_on(work))?;
+        Ok(Self { thread, clients, load })
+    }
+
+    fn take(&self, client: Detached, peer: String) {
+        self.load.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.clients.try_send((client, peer)) {
+            self.load.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!(%error, "a client was dropped: too many are connecting at once");
+        }
+    }
+
+    fn join(self) {
+        drop(self.clients);
+        if self.thread.join().is_err() {
+            tracing::error!("a worker ended in a panic");
+        }
+    }
+}
+
+async fn work(
+    shared: Arc<Shared>,
+    load: Arc<AtomicUsize>,
+    mut arrivals: mpsc::Receiver<(Detached, String)>,
+) {
+    let scratch = Arc::new(Mutex::new(vec![0; connection::READ_SIZE]));
+    let tasks = TaskTracker::new();
+    while let Some((client, peer)) = arrivals.recv().await {
+        let departure = Departure(Arc::clone(&load));
+        let (shared, scratch) = (Arc::clone(&shared), Arc::clone(&scratch));
+        match client.attach() {
+            Ok(client) => {
+                tasks.spawn(async move {
+                    startup::serve(shared, scratch, client, peer).await;
+                    drop(departure);
+                });
+            }
+            Err(error) => tracing::warn!(%error, client = peer, "a client could not be taken over"),
+        }
+    }
+    tasks.close();
+    if tokio::time::timeout(STOP_TIMEOUT, tasks.wait()).await.is_err() {
+        tracing::warn!(sessions = tasks.len(), "sessions were cut off");
+    }
+}
+
+/// Counts a connection out, also when its task panics.
+struct Departure(Arc<AtomicUsize>);
+
+impl Drop for Departure {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

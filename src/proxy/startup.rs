@@ -1,0 +1,268 @@
+//! From an accepted socket to a running session, and to its end: the part that is truly linear.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::rules::Origin;
+use crate::session::{Session, Setup};
+use crate::wire::backend::SqlState;
+use crate::wire::build;
+use crate::wire::startup::{self, StartupPacket, StartupParameters};
+
+use super::Shared;
+use super::connection::{Connection, End};
+use super::log::SessionLog;
+use super::socket::Socket;
+
+/// How long a client's input is read and dropped after the last word to it, so that closing the
+/// socket over unread input does not reset the connection and take that word away.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long the server may take to close the connection of a CancelRequest.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a client is told when the proxy itself cannot go on.
+///
+/// The codes are those that drivers and `pg_isready` understand: 57P03 makes libpq try its next
+/// host and `pg_isready` say "rejecting connections".
+#[derive(Debug, Error)]
+pub(super) enum Refusal {
+    #[error("pgabsorb could not connect to the server at {0}: {1}")]
+    Unreachable(String, io::Error),
+    #[error("pgabsorb could not connect to the server at {0} within {1:?}")]
+    ConnectTimeout(String, Duration),
+    #[error("sorry, too many clients already: pgabsorb has {0} sessions, the limit of rules.toml")]
+    Full(usize),
+    #[error("unsupported frontend protocol {major}.{minor}: an encryption request was already made", major = .0 >> 16, minor = .0 & 0xffff)]
+    RepeatedRequest(i32),
+    #[error("terminating connection due to administrator command: pgabsorb is stopping")]
+    Stopping,
+    #[error("terminating connection: {0}")]
+    Violation(crate::session::ProtocolViolation),
+    #[error("terminating connection: the connection to the server was lost: {0}")]
+    ServerLost(io::Error),
+}
+
+impl Refusal {
+    /// The error code, from the manual's [Appendix
+    /// A](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    fn sqlstate(&self) -> SqlState {
+        SqlState(*match self {
+            Self::Unreachable(..) | Self::ConnectTimeout(..) => b"57P03",
+            Self::Full(_) => b"53300",
+            Self::RepeatedRequest(_) => b"0A000",
+            Self::Stopping => b"57P01",
+            Self::Violation(_) => b"08P01",
+            Self::ServerLost(_) => b"08006",
+        })
+    }
+}
+
+/// Serves one accepted socket to its end.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    scratch: Arc<super::Scratch>,
+    mut client: Socket,
+    peer: String,
+) {
+    let startup_timeout = shared.limits.startup_timeout;
+    match timeout(startup_timeout, first_packet(&mut client)).await {
+        Ok(Ok(First { packet, asked: Asked::Session(parameters) })) => {
+            session(&shared, &scratch, client, packet, parameters, peer).await;
+        }
+        Ok(Ok(First { packet, asked: Asked::Cancel })) => cancel(&shared, client, &packet).await,
+        Ok(Err(Rejected::Refused(refusal))) => refuse(client, &refusal).await,
+        Ok(Err(Rejected::Closed(reason))) => {
+            tracing::debug!(client = peer, reason, "closed at start-up")
+        }
+        Err(_) => {
+            tracing::debug!(client = peer, "closed: no startup packet within {startup_timeout:?}")
+        }
+    }
+}
+
+/// What a client asked for, and the packet that says so, verbatim.
+struct First {
+    packet: Vec<u8>,
+    asked: Asked,
+}
+
+enum Asked {
+    Session(StartupParameters),
+    Cancel,
+}
+
+enum Rejected {
+    Closed(&'static str),
+    Refused(Refusal),
+}
+
+impl From<io::Error> for Rejected {
+    fn from(_: io::Error) -> Self {
+        Self::Closed("the client closed the connection")
+    }
+}
+
+/// Reads packets until one begins a session or cancels a query. Encryption is declined.
+async fn first_packet(client: &mut Socket) -> Result<First, Rejected> {
+    let (mut ssl, mut gssenc) = (false, false);
+    loop {
+        let packet = read_packet(client).await?;
+        let body = packet.get(4..).unwrap_or_default();
+        let seen = match StartupPacket::read(body) {
+            None => return Err(Rejected::Closed("the startup packet was too short")),
+            Some(StartupPacket::Startup(parameters)) => {
+                return Ok(First { packet, asked: Asked::Session(parameters) });
+            }
+            Some(StartupPacket::Cancel) => return Ok(First { packet, asked: Asked::Cancel }),
+            Some(StartupPacket::SslRequest) => &mut ssl,
+            Some(StartupPacket::GssEncRequest) => &mut gssenc,
+        };
+        if std::mem::replace(seen, true) {
+            let code = body.first_chunk().map_or(0, |code| i32::from_be_bytes(*code));
+            return Err(Rejected::Refused(Refusal::RepeatedRequest(code)));
+        }
+        client.write_all(b"N").await?;
+    }
+}
+
+/// One packet with its length word, within the bounds that the server sets.
+async fn read_packet(client: &mut Socket) -> Result<Vec<u8>, Rejected> {
+    let length = client.read_i32().await?;
+    if !startup::LENGTHS.contains(&length) {
+        return Err(Rejected::Closed("the length of the startup packet is out of bounds"));
+    }
+    let mut packet = length.to_be_bytes().to_vec();
+    packet.resize(usize::try_from(length).unwrap_or_default(), 0);
+    client.read_exact(packet.get_mut(4..).unwrap_or_default()).await?;
+    Ok(packet)
+}
+
+async fn session(
+    shared: &Arc<Shared>,
+    scratch: &super::Scratch,
+    client: Socket,
+    packet: Vec<u8>,
+    parameters: StartupParameters,
+    peer: String,
+) {
+    let Ok(_permit) = shared.sessions.try_acquire() else {
+        return refuse(client, &Refusal::Full(shared.limits.connections)).await;
+    };
+    let server = match connect(shared, &packet).await {
+        Ok(server) => server,
+        Err(refusal) => {
+            tracing::warn!(client = peer, %refusal, "the server could not be reached");
+            return refuse(client, &refusal).await;
+        }
+    };
+    drop(packet);
+    if parameters.replication {
+        return splice(shared, client, server).await;
+    }
+    let session = Session::new(setup(shared, &parameters));
+    drop(parameters);
+    run(shared, scratch, Connection::new(session, client, server), peer).await;
+}
+
+async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
+    let unreachable = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
+    let limit = shared.limits.connect_timeout;
+    let mut server = match timeout(limit, Socket::connect(&shared.upstream)).await {
+        Ok(connected) => connected.map_err(unreachable)?,
+        Err(_) => return Err(Refusal::ConnectTimeout(shared.upstream.to_string(), limit)),
+    };
+    server.write_all(packet).await.map_err(unreachable)?;
+    Ok(server)
+}
+
+fn setup(shared: &Shared, parameters: &StartupParameters) -> Setup {
+    Setup {
+        origin: Origin {
+            database: String::from_utf8_lossy(&parameters.database).into_owned(),
+            user: String::from_utf8_lossy(&parameters.user).into_owned(),
+            application_name: String::new(),
+        },
+        rules: Arc::clone(&shared.rules),
+        catalog: shared.catalogs.of(&parameters.database),
+        inspect: shared.limits.inspect,
+    }
+}
+
+async fn run(shared: &Shared, scratch: &super::Scratch, mut connection: Connection, peer: String) {
+    let mut log = SessionLog::new(shared, peer);
+    let end = tokio::select! {
+        biased;
+        end = connection.run(scratch, &mut log) => Some(end),
+        () = shared.stopping.cancelled() => None,
+    };
+    log.ended(end.as_ref());
+    let last_word = match end {
+        Some(End::Client(_)) => return,
+        Some(End::Server) => None,
+        Some(End::ServerLost(error)) => Some(Refusal::ServerLost(error)),
+        Some(End::Violation(violation)) => Some(Refusal::Violation(violation)),
+        None => Some(Refusal::Stopping),
+    };
+    let last_word = last_word.filter(|_| connection.can_address_client());
+    let (mut client, unsent) = connection.into_client();
+    if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
+        close(client, last_word.as_ref()).await;
+    }
+}
+
+async fn refuse(client: Socket, refusal: &Refusal) {
+    close(client, Some(refusal)).await;
+}
+
+/// Ends a client's connection so that it can read the last word: nothing is reset while input
+/// is unread.
+async fn close(mut client: Socket, last_word: Option<&Refusal>) {
+    let goodbye = async {
+        if let Some(refusal) = last_word {
+            client.write_all(&build::fatal(refusal.sqlstate(), &refusal.to_string())).await?;
+        }
+        client.shutdown().await?;
+        tokio::io::copy(&mut client, &mut tokio::io::sink()).await
+    };
+    match timeout(LINGER, goodbye).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "the client was gone before its connection was closed")
+        }
+        Err(_) => tracing::debug!("the client did not close its connection in time"),
+    }
+}
+
+/// Passes a CancelRequest on, and closes the client's connection only after the server has closed
+/// its own: libpq takes that as the sign that the request was processed.
+async fn cancel(shared: &Shared, client: Socket, packet: &[u8]) {
+    let forward = async {
+        let mut server = connect(shared, packet).await?;
+        let gone = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
+        tokio::io::copy(&mut server, &mut tokio::io::sink()).await.map_err(gone)
+    };
+    match timeout(CANCEL_TIMEOUT, forward).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(refusal)) => tracing::warn!(%refusal, "a cancel request could not be passed on"),
+        Err(_) => tracing::warn!("the server did not close a cancel request's connection in time"),
+    }
+    drop(client);
+}
+
+/// A replication connection: its bytes are not looked at.
+async fn splice(shared: &Shared, mut client: Socket, mut server: Socket) {
+    tokio::select! {
+        copied = tokio::io::copy_bidirectional(&mut client, &mut server) => {
+            if let Err(error) = copied {
+                tracing::debug!(%error, "a replication connection broke");
+            }
+        }
+        () = shared.stopping.cancelled() => {}
+    }
+}

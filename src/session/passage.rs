@@ -1,0 +1,80 @@
+//! One reading's bytes on their way through: neighbours that pass unchanged leave in one piece.
+
+use super::output::{Note, Output};
+
+/// The side that the bytes go to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Towards {
+    Backend,
+    Frontend,
+}
+
+/// The bytes of one reading, in part already sent on or withheld.
+pub(super) struct Passage<'a, 'o> {
+    input: &'a [u8],
+    /// Bytes before this have gone on or were withheld.
+    gone: usize,
+    /// Bytes before this are done with.
+    done: usize,
+    towards: Towards,
+    out: &'o mut dyn Output,
+}
+
+impl<'a, 'o> Passage<'a, 'o> {
+    pub(super) fn new(input: &'a [u8], towards: Towards, out: &'o mut dyn Output) -> Self {
+        Self { input, gone: 0, done: 0, towards, out }
+    }
+
+    /// What has not been looked at yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.input.get(self.done..).unwrap_or_default()
+    }
+
+    /// The next `count` bytes go on unchanged.
+    pub(super) fn pass(&mut self, count: usize) {
+        self.done += count;
+    }
+
+    /// The next `count` bytes do not go on.
+    pub(super) fn withhold(&mut self, count: usize) {
+        self.flush();
+        self.done += count;
+        self.gone = self.done;
+    }
+
+    /// Other bytes go on before the next ones.
+    pub(super) fn insert(&mut self, bytes: &[u8]) {
+        self.flush();
+        self.send(bytes);
+    }
+
+    /// Bytes go to the server, whichever way this passage leads.
+    pub(super) fn ask_backend(&mut self, bytes: &[u8]) {
+        self.out.to_backend(bytes);
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        self.out.note(note);
+    }
+
+    /// Sends what passes and says how many bytes are done with.
+    pub(super) fn finish(mut self) -> usize {
+        self.flush();
+        self.done
+    }
+
+    fn flush(&mut self) {
+        if let Some(bytes) = self.input.get(self.gone..self.done).filter(|bytes| !bytes.is_empty())
+        {
+            self.send(bytes);
+        }
+        self.gone = self.done;
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        match self.towards {
+            Towards::Backend => self.out.to_backend(bytes),
+            Towards::Frontend => self.out.to_frontend(bytes),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Whether a 23505 may become a success: the conditions of the contract as one decision table.
+//!
+//! Any doubt shows the error, so each condition that does not hold is a [`Reason`] to show it, and
+//! the first in this order is the one that is logged. `docs/recovery.md` is this table in prose;
+//! each of its rows names the transcript that shows it on the wire.
+
+use crate::rules::Constraint;
+use crate::sql::{Insert, Rows, Script, Statement};
+use crate::wire::backend::{ErrorFields, TransactionStatus};
+
+use super::catalog::Index;
+
+/// Why a 23505 was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No rule lists the constraint.
+    NotListed,
+    /// The replies no longer match what was asked.
+    OutOfStep,
+    /// It came from inside a trigger, a function, a DO block or COPY.
+    Nested,
+    /// The statement is not a plain INSERT.
+    NotInsert,
+    /// The constraint was, or may have been, checked at the end of the transaction.
+    Deferred,
+    /// The statement's text, or the error, is longer than the inspection limit.
+    TooLarge,
+    /// The statement's text could not be read with certainty.
+    Unclassified,
+    /// The statement has an ON CONFLICT of its own.
+    OwnOnConflict,
+    /// The INSERT's own target is another table than the error's.
+    OtherTable,
+    /// The statement has RETURNING.
+    Returning,
+    /// The statement inserts several rows, or may do so.
+    SeveralRows,
+    /// Part of the statement's result has already gone to the client.
+    ResultSent,
+    /// The transaction block is already aborted.
+    InTransaction,
+    /// Other statements share the implicit transaction, and are undone with this one.
+    ImplicitTransaction,
+    /// The catalog has not, or not yet, said what the constraint is.
+    Unverified,
+    /// A view, a foreign table or a rule is behind the table's name.
+    NotPlainTable,
+    /// The connection ended, or the status was not what it had to be, before the undoing was sure.
+    Unconfirmed,
+}
+
+impl Reason {
+    /// The name for logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotListed => "not_listed",
+            Self::OutOfStep => "out_of_step",
+            Self::Nested => "nested",
+            Self::NotInsert => "not_insert",
+            Self::Deferred => "deferred",
+            Self::TooLarge => "too_large",
+            Self::Unclassified => "unclassified",
+            Self::OwnOnConflict => "own_on_conflict",
+            Self::OtherTable => "other_table",
+            Self::Returning => "returning",
+            Self::SeveralRows => "several_rows",
+            Self::ResultSent => "result_sent",
+            Self::InTransaction => "in_transaction",
+            Self::ImplicitTransaction => "implicit_transaction",
+            Self::Unverified => "unverified",
+            Self::NotPlainTable => "not_plain_table",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// What the error is the reply to.
+#[derive(Debug)]
+pub(super) enum ReplyTo<'a> {
+    /// A Query or an Execute whose text was classified.
+    Script(&'a Script),
+    /// A statement or message at which deferred constraints are checked.
+    DeferredChecks,
+    /// A Query or an Execute that holds no INSERT.
+    NotInsert,
+    /// A text, or an error, longer than the inspection limit.
+    TooLarge,
+    /// A text that could not be classified, or a message that should not raise this error.
+    Unclassified,
+}
+
+/// All that the decision looks at.
+#[derive(Debug)]
+pub(super) struct Situation<'a> {
+    pub(super) fields: ErrorFields<'a>,
+    pub(super) constraint: &'a Constraint,
+    pub(super) index: Option<&'a Index>,
+    pub(super) in_step: bool,
+    pub(super) reply_to: ReplyTo<'a>,
+    /// Rows, or their description, have gone to the client.
+    pub(super) result_sent: bool,
+    pub(super) status: Option<TransactionStatus>,
+    /// Nothing else shares the implicit transaction.
+    pub(super) alone: bool,
+}
+
+/// Whether this 23505, on a constraint that a rule lists, can be answered as a success.
+pub(super) fn judge(situation: &Situation<'_>) -> Result<(), Reason> {
+    judge_error(situation)?;
+    let insert = judge_statement(situation)?;
+    judge_insert(situation, insert)?;
+    judge_surroundings(situation)?;
+    judge_index(situation.index)
+}
+
+/// The error itself says that it came from the statement's own row.
+fn judge_error(situation: &Situation<'_>) -> Result<(), Reason> {
+    let from_check =
+        situation.fields.routine().is_none_or(|routine| routine == b"_bt_check_unique");
+    match situation.fields.context() {
+        _ if !situation.in_step => Err(Reason::OutOfStep),
+        _ if situation.fields.severity() != Some(b"ERROR") => Err(Reason::Unclassified),
+        Some(_) => Err(Reason::Nested),
+        None if !from_check => Err(Reason::NotInsert),
+        None => Ok(()),
+    }
+}
+
+/// The error is the reply to one INSERT.
+fn judge_statement<'a>(situation: &Situation<'a>) -> Result<&'a Insert, Reason> {
+    let script = match situation.reply_to {
+        ReplyTo::Script(script) => script,
+        ReplyTo::DeferredChecks => return Err(Reason::Deferred),
+        ReplyTo::NotInsert => return Err(Reason::NotInsert),
+        ReplyTo::TooLarge => return Err(Reason::TooLarge),
+        ReplyTo::Unclassified => return Err(Reason::Unclassified),
+    };
+    match script.statements.as_slice() {
+        [Statement::Insert(insert)] => Ok(insert),
+        [Statement::DeferredChecks] => Err(Reason::Deferred),
+        [Statement::Other] => Err(Reason::NotInsert),
+        [] => Err(Reason::Unclassified),
+        _ if situation.status == Some(TransactionStatus::Transaction) => Err(Reason::InTransaction),
+        _ => Err(Reason::ImplicitTransaction),
+    }
+}
+
+/// The INSERT would have inserted one row into the error's table, and shown nothing of it.
+fn judge_insert(situation: &Situation<'_>, insert: &Insert) -> Result<(), Reason> {
+    let root = situation.index.map(|index| &index.root);
+    let own = [Some(situation.constraint), root];
+    if insert.on_conflict {
+        Err(Reason::OwnOnConflict)
+    } else if !own.into_iter().flatten().any(|constraint| is_target(insert, constraint)) {
+        Err(Reason::OtherTable)
+    } else if insert.returning {
+        Err(Reason::Returning)
+    } else if insert.rows != Rows::One {
+        Err(Reason::SeveralRows)
+    } else {
+        Ok(())
+    }
+}
+
+fn is_target(insert: &Insert, constraint: &Constraint) -> bool {
+    insert.table == constraint.table
+        && insert.schema.as_ref().is_none_or(|schema| *schema == constraint.schema)
+}
+
+/// What the error has undone is this statement and nothing else.
+fn judge_surroundings(situation: &Situation<'_>) -> Result<(), Reason> {
+    if situation.result_sent {
+        Err(Reason::ResultSent)
+    } else if situation.status != Some(TransactionStatus::Idle) {
+        Err(Reason::InTransaction)
+    } else if !situation.alone {
+        Err(Reason::ImplicitTransaction)
+    } else {
+        Ok(())
+    }
+}
+
+/// The catalog knows the constraint, as one that is checked at once on a plain table.
+fn judge_index(index: Option<&Index>) -> Result<(), Reason> {
+    match index {
+        None => Err(Reason::Unverified),
+        Some(index) if !index.plain => Err(Reason::NotPlainTable),
+        Some(index) if !index.immediate => Err(Reason::Deferred),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! What a server sends: the fields of an ErrorResponse, a status, a parameter, a row.
+
+use super::{take_bytes, take_i16, take_i32, take_str, take_u8};
+
+/// The five characters of a SQLSTATE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SqlState(pub [u8; 5]);
+
+impl SqlState {
+    /// `unique_violation`.
+    pub const UNIQUE_VIOLATION: Self = Self(*b"23505");
+}
+
+impl std::fmt::Display for SqlState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0.escape_ascii())
+    }
+}
+
+/// The transaction status of a ReadyForQuery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// `I`: outside a transaction block.
+    Idle,
+    /// `T`: inside a transaction block.
+    Transaction,
+    /// `E`: inside a failed transaction block, which only a rollback ends.
+    Failed,
+}
+
+impl TransactionStatus {
+    /// Reads the body of a ReadyForQuery.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Option<Self> {
+        match body {
+            b"I" => Some(Self::Idle),
+            b"T" => Some(Self::Transaction),
+            b"E" => Some(Self::Failed),
+            _ => None,
+        }
+    }
+
+    /// The name for logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Transaction => "transaction",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The fields of an ErrorResponse or NoticeResponse; any of them may be missing.
+///
+/// See the manual's [Error and Notice Message
+/// Fields](https://www.postgresql.org/docs/current/protocol-error-fields.html). Their text is in
+/// the client's encoding.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorFields<'a> {
+    body: &'a [u8],
+}
+
+impl<'a> ErrorFields<'a> {
+    /// The fields in the body of a whole ErrorResponse.
+    #[must_use]
+    pub fn new(body: &'a [u8]) -> Self {
+        Self { body }
+    }
+
+    /// The severity: `V`, which is never translated, or `S` from servers before 9.6.
+    #[must_use]
+    pub fn severity(&self) -> Option<&'a [u8]> {
+        self.field(b'V').or_else(|| self.field(b'S'))
+    }
+
+    /// `C`: the SQLSTATE.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<SqlState> {
+        self.field(b'C')?.try_into().ok().map(SqlState)
+    }
+
+    /// `s`: the schema's name.
+    #[must_use]
+    pub fn schema(&self) -> Option<&'a [u8]> {
+        self.field(b's')
+    }
+
+    /// `t`: the table's name.
+    #[must_use]
+    pub fn table(&self) -> Option<&'a [u8]> {
+        self.field(b't')
+    }
+
+    /// `n`: the constraint's name, which for a unique index is the index's.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&'a [u8]> {
+        self.field(b'n')
+    }
+
+    /// `D`: the detail, which here holds the duplicate key's values.
+    #[must_use]
+    pub fn detail(&self) -> Option<&'a [u8]> {
+        self.field(b'D')
+    }
+
+    /// `W`: the context: the functions, triggers and COPY lines that the error came through.
+    #[must_use]
+    pub fn context(&self) -> Option<&'a [u8]> {
+        self.field(b'W')
+    }
+
+    /// `R`: the source-code routine that reported the error.
+    #[must_use]
+    pub fn routine(&self) -> Option<&'a [u8]> {
+        self.field(b'R')
+    }
+
+    fn field(&self, wanted: u8) -> Option<&'a [u8]> {
+        let mut rest = self.body;
+        loop {
+            match take_u8(&mut rest)? {
+                0 => return None,
+                code if code == wanted => return take_str(&mut rest),
+                _ => take_str(&mut rest)?,
+            };
+        }
+    }
+}
+
+/// Reads the body of a ParameterStatus: a name and its value.
+#[must_use]
+pub fn parameter_status(mut body: &[u8]) -> Option<(&[u8], &[u8])> {
+    Some((take_str(&mut body)?, take_str(&mut body)?))
+}
+
+/// Reads the process ID out of the body of a BackendKeyData.
+#[must_use]
+pub fn backend_pid(mut body: &[u8]) -> Option<i32> {
+    take_i32(&mut body)
+}
+
+/// Reads the body of a CommandComplete: the command tag.
+#[must_use]
+pub fn command_tag(mut body: &[u8]) -> Option<&[u8]> {
+    take_str(&mut body)
+}
+
+/// Reads the body of a DataRow: its columns, `None` for NULL.
+#[must_use]
+pub fn data_row(mut body: &[u8]) -> Option<Vec<Option<&[u8]>>> {
+    let count = take_i16(&mut body)?;
+    (0..count).map(|_| column(&mut body)).collect()
+}
+
+fn column<'a>(body: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    match take_i32(body)? {
+        -1 => Some(None),
+        length => take_bytes(body, usize::try_from(length).ok()?).map(Some),
+    }
+}
+
+/// Whether a message's fields matter, and so must be waited for.
+#[must_use]
+pub fn is_read(tag: u8) -> bool {
+    matches!(tag, b'E' | b'Z' | b'S' | b'K' | b'C')
+}

@@ -1,0 +1,103 @@
+//! What a client sends: views of the messages whose fields the session needs.
+
+use super::{frame::Frame, take_str, take_u8};
+
+/// A frontend message, decoded as far as the session looks.
+///
+/// Fields are as the client wrote them; a message too short for its own fields becomes
+/// [`FrontendMessage::Malformed`], and the server will say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrontendMessage<'a> {
+    /// `Q`: a simple query. The text is `None` when it is longer than the inspection limit.
+    Query(Option<&'a [u8]>),
+    /// `P`: the statement's name and its text, `None` when longer than the inspection limit.
+    Parse {
+        /// The prepared statement's name; empty for the unnamed one.
+        name: &'a [u8],
+        /// The query text.
+        text: Option<&'a [u8]>,
+    },
+    /// `B`: makes a portal out of a prepared statement.
+    Bind {
+        /// The portal's name; empty for the unnamed one.
+        portal: &'a [u8],
+        /// The prepared statement's name.
+        statement: &'a [u8],
+    },
+    /// `D`: asks for the description of a statement or portal.
+    Describe(Target<'a>),
+    /// `E`: runs a portal.
+    Execute {
+        /// The portal's name.
+        portal: &'a [u8],
+    },
+    /// `C`: closes a statement or portal.
+    Close(Target<'a>),
+    /// `S`: ends an extended-query segment.
+    Sync,
+    /// `F`: a function call by object ID.
+    FunctionCall,
+    /// `c` or `f`: the end of `COPY ... FROM STDIN` data.
+    CopyEnd,
+    /// A message whose fields could not be read.
+    Malformed(u8),
+    /// Any other message: Flush, Terminate, CopyData, passwords, unknown tags.
+    Other(u8),
+}
+
+/// What a Describe or a Close is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// `S`: a prepared statement.
+    Statement(&'a [u8]),
+    /// `P`: a portal.
+    Portal(&'a [u8]),
+}
+
+impl<'a> FrontendMessage<'a> {
+    /// Reads a frame that came from a client.
+    #[must_use]
+    pub fn read(frame: &Frame<'a>) -> Self {
+        Self::fields(frame).unwrap_or(Self::Malformed(frame.tag))
+    }
+
+    fn fields(frame: &Frame<'a>) -> Option<Self> {
+        let mut body = frame.body();
+        Some(match frame.tag {
+            b'Q' => Self::Query(text(frame, &mut body)?),
+            b'P' => {
+                let name = take_str(&mut body)?;
+                Self::Parse { name, text: text(frame, &mut body)? }
+            }
+            b'B' => {
+                let portal = take_str(&mut body)?;
+                Self::Bind { portal, statement: take_str(&mut body)? }
+            }
+            b'D' => Self::Describe(target(&mut body)?),
+            b'E' => Self::Execute { portal: take_str(&mut body)? },
+            b'C' => Self::Close(target(&mut body)?),
+            b'S' => Self::Sync,
+            b'F' => Self::FunctionCall,
+            b'c' | b'f' => Self::CopyEnd,
+            other => Self::Other(other),
+        })
+    }
+}
+
+/// Whether a message's fields matter, and so must be waited for.
+#[must_use]
+pub fn is_read(tag: u8) -> bool {
+    matches!(tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C')
+}
+
+fn text<'a>(frame: &Frame<'a>, body: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    if frame.whole { take_str(body).map(Some) } else { Some(None) }
+}
+
+fn target<'a>(body: &mut &'a [u8]) -> Option<Target<'a>> {
+    match take_u8(body)? {
+        b'S' => Some(Target::Statement(take_str(body)?)),
+        b'P' => Some(Target::Portal(take_str(body)?)),
+        _ => None,
+    }
+}
