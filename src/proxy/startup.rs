@@ -78,10 +78,10 @@ pub(super) async fn serve(
         Ok(Ok(First { packet, asked: Asked::Cancel })) => cancel(&shared, client, &packet).await,
         Ok(Err(Rejected::Refused(refusal))) => refuse(client, &refusal).await,
         Ok(Err(Rejected::Closed(reason))) => {
-            tracing::debug!(client = peer, reason, "closed at start-up")
+            tracing::debug!(client = peer, reason, "closed at start-up");
         }
         Err(_) => {
-            tracing::debug!(client = peer, "closed: no startup packet within {startup_timeout:?}")
+            tracing::debug!(client = peer, "closed: no startup packet within {startup_timeout:?}");
         }
     }
 }
@@ -233,7 +233,7 @@ async fn close(mut client: Socket, last_word: Option<&Refusal>) {
     match timeout(LINGER, goodbye).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the client was gone before its connection was closed")
+            tracing::debug!(%error, "the client was gone before its connection was closed");
         }
         Err(_) => tracing::debug!("the client did not close its connection in time"),
     }

@@ -357,7 +357,7 @@ impl Session {
                     self.origin.application_name = String::from_utf8_lossy(value).into_owned();
                 }
                 b"client_encoding" => {
-                    self.read_as(Syntax { encoding: Encoding::named(value), ..self.syntax })
+                    self.read_as(Syntax { encoding: Encoding::named(value), ..self.syntax });
                 }
                 b"standard_conforming_strings" => self
                     .read_as(Syntax { standard_conforming_strings: value == b"on", ..self.syntax }),

@@ -150,14 +150,15 @@ pub fn command_tag(mut body: &[u8]) -> Option<&[u8]> {
 #[must_use]
 pub fn data_row(mut body: &[u8]) -> Option<Vec<Option<&[u8]>>> {
     let count = take_i16(&mut body)?;
-    (0..count).map(|_| column(&mut body)).collect()
-}
-
-fn column<'a>(body: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
-    match take_i32(body)? {
-        -1 => Some(None),
-        length => take_bytes(body, usize::try_from(length).ok()?).map(Some),
+    let mut columns = Vec::new();
+    for _ in 0..count {
+        let length = take_i32(&mut body)?;
+        columns.push(match length {
+            -1 => None,
+            length => Some(take_bytes(&mut body, usize::try_from(length).ok()?)?),
+        });
     }
+    Some(columns)
 }
 
 /// Whether a message's fields matter, and so must be waited for.

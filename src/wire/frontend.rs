@@ -64,10 +64,12 @@ impl<'a> FrontendMessage<'a> {
     fn fields(frame: &Frame<'a>) -> Option<Self> {
         let mut body = frame.body();
         Some(match frame.tag {
-            b'Q' => Self::Query(text(frame, &mut body)?),
+            b'Q' if !frame.whole => Self::Query(None),
+            b'Q' => Self::Query(Some(take_str(&mut body)?)),
             b'P' => {
                 let name = take_str(&mut body)?;
-                Self::Parse { name, text: text(frame, &mut body)? }
+                let text = if frame.whole { Some(take_str(&mut body)?) } else { None };
+                Self::Parse { name, text }
             }
             b'B' => {
                 let portal = take_str(&mut body)?;
@@ -88,10 +90,6 @@ impl<'a> FrontendMessage<'a> {
 #[must_use]
 pub fn is_read(tag: u8) -> bool {
     matches!(tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C')
-}
-
-fn text<'a>(frame: &Frame<'a>, body: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
-    if frame.whole { take_str(body).map(Some) } else { Some(None) }
 }
 
 fn target<'a>(body: &mut &'a [u8]) -> Option<Target<'a>> {
