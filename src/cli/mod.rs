@@ -1,0 +1,3 @@
+//! What the commands are made of.
+
+pub mod throwaway;
