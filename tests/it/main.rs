@@ -1,5 +1,6 @@
 //! Everything that is tested from the outside, in one binary.
 
+#![expect(unreachable_pub, reason = "this crate has no outside; `pub` is for the other modules")]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -11,3 +12,6 @@ mod support;
 
 // The server starts, accepts connections, and leaves nothing behind.
 mod throwaway;
+
+// A proxy without rules changes not a byte.
+mod oracle;

@@ -1,6 +1,5 @@
 //! One server for all tests of this binary, and a database of its own for each.
 
-use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -40,9 +39,10 @@ impl Database {
         Self { name: name.to_owned() }
     }
 
-    /// Where the server is.
-    pub fn address(&self) -> SocketAddr {
-        server().address()
+    /// A copy of another database, to which nobody is connected.
+    pub fn copied(name: &str, template: &str) -> Self {
+        administer(&format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        Self { name: name.to_owned() }
     }
 
     /// Runs SQL in this database, on a direct connection; anything but success is a failure.

@@ -6,9 +6,8 @@
 use std::fmt::{self, Write as _};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
-use std::time::Instant;
 
 use super::PATIENCE;
 
@@ -137,11 +136,12 @@ impl Wire {
 
     /// Takes in one chunk; `false` at the end of the stream.
     fn fill(&mut self) -> bool {
-        let started = Instant::now();
         match self.chunks.recv_timeout(PATIENCE) {
             Ok(chunk) => self.buffer.extend(chunk),
-            Err(_) if started.elapsed() < PATIENCE => return false,
-            Err(_) => panic!("no reply within {PATIENCE:?}; unread: {:?}", self.buffer),
+            Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("no reply within {PATIENCE:?}; unread: {:?}", self.buffer)
+            }
         }
         true
     }
@@ -191,10 +191,6 @@ pub fn startup_version(version: u32, parameters: &[(&str, &str)]) -> Vec<u8> {
 
 pub fn ssl_request() -> Vec<u8> {
     packet(80_877_103, b"")
-}
-
-pub fn gssenc_request() -> Vec<u8> {
-    packet(80_877_104, b"")
 }
 
 /// `key` is the body of `BackendKeyData`: the process id and the secret.
