@@ -1,1 +1,2 @@
+//! The `pgabsorb` command.
 fn main() {}

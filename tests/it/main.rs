@@ -15,3 +15,6 @@ mod throwaway;
 
 // A proxy without rules changes not a byte.
 mod oracle;
+
+// Real drivers see listed duplicates succeed, and everything else as it is.
+mod drivers;

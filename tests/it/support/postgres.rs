@@ -39,12 +39,6 @@ impl Database {
         Self { name: name.to_owned() }
     }
 
-    /// A copy of another database, to which nobody is connected.
-    pub fn copied(name: &str, template: &str) -> Self {
-        administer(&format!("CREATE DATABASE {name} TEMPLATE {template}"));
-        Self { name: name.to_owned() }
-    }
-
     /// Runs SQL in this database, on a direct connection; anything but success is a failure.
     /// Returns what came back, one message per line.
     pub fn sql(&self, text: &str) -> String {
