@@ -70,15 +70,7 @@ pub enum ThrowawayError {
         /// What the system said.
         source: io::Error,
     },
-    /// `initdb` failed.
-    #[error("initdb failed ({status}): {output}")]
-    Initdb {
-        /// How it ended.
-        status: std::process::ExitStatus,
-        /// What it printed.
-        output: String,
-    },
-    /// The server ended instead of starting.
+    /// `initdb` failed, or the server ended instead of starting.
     #[error("the PostgreSQL server did not start; its log says:\n{log}")]
     Exited {
         /// The server's log.
@@ -125,7 +117,6 @@ impl Throwaway {
             .tempdir()
             .map_err(failed("creating a temporary directory"))?;
         let account = Account::for_owner_of(directory.path())?;
-        initdb(programs, directory.path(), &account)?;
         configure(directory.path(), options).map_err(failed("writing the server's settings"))?;
         let (keeper, address) = launch(programs, directory.path(), &account)?;
         Ok(Self { keeper, address, programs: programs.to_owned(), directory })
@@ -242,37 +233,18 @@ fn debian_versions() -> Vec<PathBuf> {
     versions.into_iter().map(|(_, path)| path).collect()
 }
 
-fn initdb(programs: &Path, directory: &Path, account: &Account) -> Result<(), ThrowawayError> {
-    let output = account
-        .command(programs.join("initdb"), directory)
-        .args(["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "--username"])
-        .args([Throwaway::SUPERUSER, "--pgdata"])
-        .arg(directory.join(DATA))
-        .stdin(Stdio::null())
-        .output()
-        .map_err(failed("running initdb"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-    Err(ThrowawayError::Initdb { status: output.status, output: text })
-}
-
-/// Writes `postgresql.conf` and `pg_hba.conf`: both have defaults, of which the last setting
-/// and the first matching line win.
+/// Writes what the keeper adds to `postgresql.conf`, where the last setting wins, and what it
+/// puts before the lines of `pg_hba.conf`, where the first match wins.
 fn configure(directory: &Path, options: &Options) -> io::Result<()> {
-    let data = directory.join(DATA);
-    let mut settings = fs::read_to_string(data.join("postgresql.conf"))?;
-    let defaults = DEFAULT_SETTINGS.iter().map(|&(name, value)| (name, value));
+    let mut settings = String::new();
     let extra = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in defaults.chain(extra) {
+    for (name, value) in DEFAULT_SETTINGS.iter().copied().chain(extra) {
         let quoted = value.replace('\'', "''");
-        settings.extend(["\n", name, " = '", &quoted, "'\n"]);
+        settings.extend([name, " = '", &quoted, "'\n"]);
     }
-    fs::write(data.join("postgresql.conf"), settings)?;
-
-    let trusting = fs::read_to_string(data.join("pg_hba.conf"))?;
-    fs::write(data.join("pg_hba.conf"), format!("{}\n{trusting}", options.hba.join("\n")))
+    fs::write(directory.join("settings"), settings)?;
+    let hosts: String = options.hba.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+    fs::write(directory.join("hosts"), hosts)
 }
 
 /// Starts a keeper with its server on a port that was free a moment ago.
@@ -284,15 +256,11 @@ fn launch(
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map_err(failed("looking for a free port"))?;
-    let port = address.port().to_string();
     let mut keeper = account
         .command("/bin/sh", directory)
         .args(["-c", KEEPER, "pgabsorb-keeper"])
-        .args([directory, &programs.join("postgres")])
-        .arg("-D")
-        .arg(directory.join(DATA))
-        .args(["-p", &port, "-h", "127.0.0.1", "-k"])
-        .arg(directory)
+        .args([directory, programs])
+        .args([&address.port().to_string(), Throwaway::SUPERUSER])
         // Out of our process group: Ctrl-C is for us, and the keeper then does its work.
         .process_group(0)
         .stdin(Stdio::piped())
@@ -385,21 +353,30 @@ const DEFAULT_SETTINGS: &[(&str, &str)] = &[
     ("logging_collector", "off"),
 ];
 
-/// Runs the server (`$2` and what follows) in the directory `$1` until its own standard input
-/// ends. SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one. A server that ends by
-/// itself leaves its log to be read until its owner lets go.
+/// Creates a cluster in the directory `$1` with the programs in `$2`, and runs its server on port
+/// `$3` with the superuser `$4`, until its own standard input ends. SIGINT is PostgreSQL's fast
+/// shutdown, SIGQUIT its immediate one; a shell that is still busy with initdb hears neither, so
+/// they are repeated. A server that ends by itself leaves its log to be read until its owner
+/// lets go.
 const KEEPER: &str = r#"
 trap '' HUP INT TERM
-directory=$1; shift
+directory=$1 programs=$2 port=$3 superuser=$4 data=$1/data
 exec 3<&0 </dev/null
-"$@" >"$directory/server.log" 2>&1 3<&- &
+(
+    exec 3<&-
+    "$programs/initdb" --auth=trust --encoding=UTF8 --no-locale --no-sync \
+        --username="$superuser" --pgdata="$data" &&
+    cat "$directory/settings" >>"$data/postgresql.conf" &&
+    cat "$directory/hosts" "$data/pg_hba.conf" >"$directory/all_hosts" &&
+    mv "$directory/all_hosts" "$data/pg_hba.conf" &&
+    exec "$programs/postgres" -D "$data" -p "$port" -h 127.0.0.1 -k "$directory"
+) >"$directory/server.log" 2>&1 &
 server=$!
 (
     read -r _ <&3
     tries=0
     until [ -e "$directory/exited" ] || [ "$tries" -eq 150 ]; do
-        [ "$tries" -eq 0 ] && kill -INT "$server"
-        [ "$tries" -eq 100 ] && kill -QUIT "$server"
+        if [ "$tries" -lt 100 ]; then kill -INT "$server"; else kill -QUIT "$server"; fi
         tries=$((tries + 1))
         sleep 0.1
     done
