@@ -4,3 +4,4 @@
 pub mod check;
 mod logging;
 pub mod run;
+pub mod throwaway;

@@ -288,7 +288,7 @@ impl Ledger {
     /// CopyInResponse: the server now eats what it is sent, up to CopyDone or CopyFail.
     fn copy_in(&mut self) {
         let end = self.queue.iter().position(|entry| matches!(entry, Expected::CopyEnd));
-        let last = end.unwrap_or(self.queue.len().saturating_sub(1));
+        let last = end.unwrap_or_else(|| self.queue.len().saturating_sub(1));
         self.ate_sync = self.queue.drain(1..=last).any(|entry| matches!(entry, Expected::Sync));
         if end.is_none() {
             self.intake = Intake::CopyIn;

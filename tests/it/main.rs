@@ -1,1 +1,20 @@
-fn main() {}
+//! Everything that is tested from the outside, in one binary.
+
+#![expect(unreachable_pub, reason = "this crate has no outside; `pub` is for the other modules")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets a surprise has failed, and says where"
+)]
+
+// The server, the proxy and the raw client that the modules below use.
+mod support;
+
+// The server starts, accepts connections, and leaves nothing behind.
+mod throwaway;
+
+// A proxy without rules changes not a byte.
+mod oracle;
+
+// Real drivers see listed duplicates succeed, and everything else as it is.
+mod drivers;

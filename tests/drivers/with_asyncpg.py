@@ -1,0 +1,102 @@
+"""asyncpg: its own implementation of the protocol; Parse, Describe and Flush ahead of the rest."""
+
+import asyncio
+import io
+
+import asyncpg
+
+from checks import ASLEEP, BIG, equal, ok, sqlstate_of
+
+INSERT = "INSERT INTO events VALUES ($1, 'x')"
+
+
+async def raises(name, sqlstate, call):
+    try:
+        result = await call
+    except asyncpg.PostgresError as error:
+        equal(name, sqlstate_of(error), sqlstate)
+    else:
+        raise SystemExit(f"not ok {name}: no error but {result!r}, expected {sqlstate}")
+
+
+async def inserts(db):
+    simple = "INSERT INTO events VALUES (1, 'x')"
+    equal("simple insert", await db.execute(simple), "INSERT 0 1")
+    equal("simple duplicate", await db.execute(simple), "INSERT 0 0")
+    equal("extended insert", await db.execute(INSERT, 2), "INSERT 0 1")
+    equal("extended duplicate", await db.execute(INSERT, 2), "INSERT 0 0")
+    prepared = await db.prepare(INSERT)
+    for expected in ("INSERT 0 1", "INSERT 0 0", "INSERT 0 0"):
+        await prepared.fetch(3)
+        equal("prepared insert or duplicate", prepared.get_statusmsg(), expected)
+
+    await db.execute("INSERT INTO other VALUES (1)")
+    await raises("unlisted duplicate", "23505", db.execute("INSERT INTO other VALUES (1)"))
+    await raises("unlisted, prepared", "23505", db.execute("INSERT INTO other VALUES ($1)", 1))
+    several = "INSERT INTO events VALUES (10, 'x'), ($1, 'x')"
+    await raises("several rows", "23505", db.execute(several, 1))
+    await raises("returning", "23505", db.fetch(INSERT + " RETURNING id", 1))
+    await raises("executemany", "23505", db.executemany(INSERT, [(11,), (1,), (12,)]))
+    equal("nothing of them stored", await db.fetchval("SELECT count(*) FROM events"), 3)
+
+
+async def transactions(db):
+    """A duplicate is shown as long as there is no savepoint."""
+    transaction = db.transaction()
+    await transaction.start()
+    await db.execute(INSERT, 20)
+    await raises("in a transaction", "23505", db.execute(INSERT, 1))
+    await raises("transaction has failed", "25P02", db.execute("SELECT 1"))
+    await transaction.rollback()
+    equal("rolled back", await db.fetchval("SELECT count(*) FROM events"), 3)
+
+
+async def bulk(db):
+    numbers = range(2, 10_000)
+    await db.copy_records_to_table("other", records=[(number,) for number in numbers])
+    copied = io.BytesIO()
+    await db.copy_from_query("SELECT id FROM other ORDER BY id", output=copied)
+    equal("copy", [int(line) for line in copied.getvalue().split()], [1, *numbers])
+    async with db.transaction():
+        cursor = [row[0] async for row in db.cursor("SELECT id FROM other ORDER BY id", prefetch=99)]
+    equal("cursor", cursor, [1, *numbers])
+
+    big = "INSERT INTO events VALUES (40, $1)"
+    equal("big insert", await db.execute(big, BIG), "INSERT 0 1")
+    equal("big value", await db.fetchval("SELECT kind FROM events WHERE id = 40"), BIG)
+    equal("big duplicate", await db.execute(big, BIG), "INSERT 0 0")
+
+
+async def notify(db):
+    heard = asyncio.get_running_loop().create_future()
+    await db.add_listener("ears", lambda *arguments: heard.set_result(arguments[-1]))
+    await db.execute("NOTIFY ears, 'hello'")
+    equal("notify", await asyncio.wait_for(heard, 30), "hello")
+    await db.reset()
+
+
+async def cancel(db):
+    watcher = await asyncpg.connect()
+    sleeper = asyncio.ensure_future(db.execute("SELECT pg_sleep(60)"))
+    async with asyncio.timeout(30):
+        while await watcher.fetchval(ASLEEP) != 1:
+            await asyncio.sleep(0.01)
+        sleeper.cancel()
+        await asyncio.gather(sleeper, return_exceptions=True)
+        while await watcher.fetchval(ASLEEP) != 0:
+            await asyncio.sleep(0.01)
+    equal("cancel", sleeper.cancelled(), True)
+    equal("alive", await db.fetchval("SELECT 1"), 1)
+    await watcher.close()
+
+
+async def main():
+    # The server offers no TLS; asyncpg asks for it and goes on without.
+    db = await asyncpg.connect()
+    ok("connect")
+    for part in (inserts, transactions, bulk, notify, cancel):
+        await part(db)
+    await db.close()
+
+
+asyncio.run(main())

@@ -1,0 +1,93 @@
+//! Real clients, through the proxy, against the real server. Each has a script of its own under
+//! `tests/drivers`, does the same things, and prints a line for each that held.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::postgres::{Database, server};
+use crate::support::proxy::Proxy;
+
+mod tokio_postgres;
+
+#[test]
+fn psql() {
+    run("bash", "with_psql.sh");
+}
+
+#[test]
+fn pgbench() {
+    run("bash", "with_pgbench.sh");
+}
+
+#[test]
+fn psycopg_3() {
+    run(python(), "with_psycopg3.py");
+}
+
+#[test]
+fn psycopg2() {
+    run(python(), "with_psycopg2.py");
+}
+
+#[test]
+fn asyncpg() {
+    run(python(), "with_asyncpg.py");
+}
+
+/// The one rule: `events_pkey` is listed, `other_pkey` is not.
+const RULES: &str = r#"
+[[rule]]
+id = "events"
+constraint = "events_pkey"
+table = "events"
+action = "absorb"
+"#;
+
+const SCHEMA: &str = "
+CREATE TABLE events (id int PRIMARY KEY, kind text);
+CREATE TABLE other (id int PRIMARY KEY);
+CREATE SEQUENCE numbers;
+";
+
+/// A database with the tables of the scripts, and a proxy with the one rule.
+fn fixture() -> (Database, Proxy) {
+    let database = Database::new();
+    database.sql(SCHEMA);
+    (database, Proxy::start(RULES))
+}
+
+fn run(interpreter: impl AsRef<Path>, script: &str) {
+    let (database, proxy) = fixture();
+    let programs = [server().programs().to_owned()];
+    let others = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths(programs.into_iter().chain(env::split_paths(&others))).unwrap();
+    let output = Command::new(interpreter.as_ref())
+        .arg(repository().join("tests/drivers").join(script))
+        .env("PATH", path)
+        .env("PGHOST", proxy.address().ip().to_string())
+        .env("PGPORT", proxy.address().port().to_string())
+        .env("PGUSER", "postgres")
+        .env("PGDATABASE", &database.name)
+        .env("PGCONNECT_TIMEOUT", "30")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{script}, {}\n{stdout}{stderr}", output.status);
+    assert!(output.status.success(), "{script} failed");
+    proxy.log_lines("absorbed", 1);
+}
+
+/// The interpreter that has the drivers.
+fn python() -> PathBuf {
+    let path = repository().join("target/drivers-venv/bin/python");
+    assert!(path.exists(), "{} is missing: tests/run makes it", path.display());
+    path
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
