@@ -13,6 +13,9 @@ mod support;
 // The server starts, accepts connections, and leaves nothing behind.
 mod throwaway;
 
+// What the session does with each message, and what a real server says to it.
+mod transcripts;
+
 // A proxy without rules changes not a byte.
 mod oracle;
 
