@@ -100,7 +100,7 @@ fn error_fields<'a>(fields: impl Iterator<Item = &'a String>) -> Vec<u8> {
     body
 }
 
-/// Words between spaces; a quoted one may hold spaces, `\"`, `\\`, `\n` and `\0`.
+/// Words between spaces; a quoted one may hold spaces, `\"`, `\\`, `\n`, `\0` and `\1`.
 fn words(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut rest = line.trim_start();
@@ -132,6 +132,7 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
             '\\' => word.push(match chars.next().map(|(_, char)| char) {
                 Some('n') => '\n',
                 Some('0') => '\0',
+                Some('1') => '\x01',
                 Some(other) => other,
                 None => break,
             }),

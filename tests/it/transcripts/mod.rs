@@ -12,7 +12,7 @@ use pgabsorb::session::Session;
 use crate::support::postgres::Database;
 use crate::support::proxy::Proxy;
 use crate::support::wire::{self, Wire};
-use message::{Sender, Written};
+use message::Sender;
 pub use transcript::Recorder;
 use transcript::{Step, Transcript, What};
 
@@ -87,7 +87,7 @@ fn run(transcript: &Transcript, piece: usize) -> bool {
         arrive(&mut session, &step.what, piece, &mut recorder);
         let mut expected = Recorder::default();
         while let Some(step) = steps.next_if(|it| !is_arrival(&it.what)) {
-            expect(&mut expected, &step.what);
+            expect(&mut expected, &step.what, transcript);
         }
         assert!(
             recorder == expected,
@@ -126,8 +126,9 @@ fn arrive(session: &mut Session, what: &What, piece: usize, recorder: &mut Recor
     assert!(input.is_empty(), "a whole message was left over: {what:?}");
 }
 
-fn expect(expected: &mut Recorder, what: &What) {
+fn expect(expected: &mut Recorder, what: &What, transcript: &Transcript) {
     match what {
+        What::Lookup => expected.to_backend.extend(transcript.lookup()),
         What::Leaves(Sender::Frontend, message) => expected.to_backend.extend(message.bytes()),
         What::Leaves(Sender::Backend, message) => expected.to_frontend.extend(message.bytes()),
         What::Note(note) => expected.notes.push(note.clone()),
@@ -152,7 +153,8 @@ fn live(transcript: &Transcript) -> bool {
         database.sql(sql);
     }
     let proxy = Proxy::start(&rules(transcript));
-    let mut client = Wire::connect(proxy.address(), &wire::startup(&[("database", &database.name)]));
+    let mut client =
+        Wire::connect(proxy.address(), &wire::startup(&[("database", &database.name)]));
     for step in &transcript.steps {
         live_step(&mut client, step);
     }
@@ -194,7 +196,9 @@ fn note(step: &Step) -> Option<String> {
 fn rules(transcript: &Transcript) -> String {
     let rules = transcript.rules.iter().enumerate().map(|(number, rule)| {
         let (constraint, action) = (&rule.constraint, rule.action.as_str());
-        format!("[[rule]]\nid = \"r{number}\"\nconstraint = \"{constraint}\"\naction = \"{action}\"\n")
+        format!(
+            "[[rule]]\nid = \"r{number}\"\nconstraint = \"{constraint}\"\naction = \"{action}\"\n"
+        )
     });
     rules.collect()
 }

@@ -12,16 +12,19 @@
 //! P>S ...                          the proxy sends to the server
 //! S>P ...                          the server sends, the proxy receives
 //! P>C ...                          the proxy sends to the client
+//! lookup                           the proxy sends its catalog lookup to the server
 //! end                              the server's side of the connection ends
 //! note absorbed                    the outcome of a 23505, with the reason if it was shown
 //! ```
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pgabsorb::rules::{Action, Constraint, ConstraintGlob, Origin, Rule, RuleId, Ruleset};
-use pgabsorb::session::catalog::{Catalog, Index, SharedCatalog};
+use pgabsorb::session::catalog::{self, Catalog, Index, SharedCatalog};
 use pgabsorb::session::output::{Note, Outcome, Output};
 use pgabsorb::session::{Session, Setup};
+use pgabsorb::sql::Encoding;
 
 use super::message::{Sender, Written};
 
@@ -49,6 +52,8 @@ pub enum What {
     Arrives(Sender, Written),
     /// Something must leave it, towards the other side of its sender.
     Leaves(Sender, Written),
+    /// The catalog lookup must leave towards the server.
+    Lookup,
     Note(String),
     End,
 }
@@ -74,6 +79,7 @@ impl Transcript {
             "offline" => self.offline = Some(rest.to_owned()),
             "note" => step(What::Note(rest.to_owned())),
             "end" => step(What::End),
+            "lookup" => step(What::Lookup),
             _ => {
                 let (sender, marks) = marks(word).ok_or("unknown mark")?;
                 let message = Written::read(sender, rest)?;
@@ -111,6 +117,11 @@ impl Transcript {
         recorder.clear();
         session
     }
+
+    /// The catalog lookup for this transcript's rules.
+    pub fn lookup(&self) -> Bytes {
+        catalog::lookup(&Ruleset::new(self.rules.clone()), Encoding::Utf8)
+    }
 }
 
 /// The sender of a line's message, and whether it arrives at and leaves the proxy.
@@ -141,12 +152,8 @@ fn rule(text: &str) -> Rule {
 fn index(text: &str) -> (Constraint, Index) {
     let mut words = text.split(' ');
     let constraint = constraint(words.next().unwrap());
-    let mut index = Index {
-        root: constraint.clone(),
-        columns: "id".to_owned(),
-        immediate: true,
-        plain: true,
-    };
+    let mut index =
+        Index { root: constraint.clone(), columns: "id".to_owned(), immediate: true, plain: true };
     for word in words {
         match word {
             "deferrable" => index.immediate = false,
