@@ -149,7 +149,7 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> bool {
-        if self.client.ended || self.server.is_full() || !self.session.wants_frontend() {
+        if self.client.ended || self.server.is_full() {
             return false;
         }
         let Poll::Ready(read) = self.client.read(cx, scratch) else { return false };

@@ -122,15 +122,6 @@ impl Session {
         }
     }
 
-    /// Whether the session takes more bytes from the client now.
-    ///
-    /// While an undoing is being confirmed that the proxy itself has asked for, it does not: what
-    /// the client sends next means one thing if the error is absorbed and another if it is shown.
-    #[must_use]
-    pub fn wants_frontend(&self) -> bool {
-        self.held.is_none() || !matches!(self.ledger.head(), Some(Expected::OwnSync))
-    }
-
     /// Takes bytes from the client and returns how many of them are done with; the caller brings
     /// the rest again, with more behind them.
     pub fn handle_frontend(&mut self, input: &[u8], out: &mut dyn Output) -> usize {

@@ -115,10 +115,7 @@ fn arrive(session: &mut Session, what: &What, piece: usize, recorder: &mut Recor
     for bytes in message.chunks(piece) {
         input.extend_from_slice(bytes);
         let done = match sender {
-            Sender::Frontend => {
-                assert!(session.wants_frontend(), "the session does not take {what:?} now");
-                session.handle_frontend(&input, recorder)
-            }
+            Sender::Frontend => session.handle_frontend(&input, recorder),
             Sender::Backend => session.handle_backend(&input, recorder).unwrap(),
         };
         input.drain(..done);
