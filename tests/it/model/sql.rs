@@ -72,7 +72,7 @@ impl Sql {
 }
 
 fn row_text(row: Option<i32>) -> String {
-    row.map_or("($1)".to_owned(), |row| format!("({row})"))
+    row.map_or_else(|| "($1)".to_owned(), |row| format!("({row})"))
 }
 
 fn row(text: &str) -> Option<i32> {
