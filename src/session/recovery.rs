@@ -33,8 +33,11 @@ pub enum Reason {
     OtherTable,
     /// The statement has RETURNING.
     Returning,
-    /// The statement inserts several rows, or may do so.
+    /// The statement inserts several rows, or those of a query.
     SeveralRows,
+    /// The row's values call a function or operator that is not one of PostgreSQL's own scalar
+    /// ones: it may return several rows, or write something that is undone with the row.
+    CallsFunction,
     /// Part of the statement's result has already gone to the client.
     ResultSent,
     /// The transaction block is already aborted.
@@ -65,6 +68,7 @@ impl Reason {
             Self::OtherTable => "other_table",
             Self::Returning => "returning",
             Self::SeveralRows => "several_rows",
+            Self::CallsFunction => "calls_function",
             Self::ResultSent => "result_sent",
             Self::InTransaction => "in_transaction",
             Self::ImplicitTransaction => "implicit_transaction",
@@ -156,10 +160,12 @@ fn judge_insert(situation: &Situation<'_>, insert: &Insert) -> Result<(), Reason
         Err(Reason::OtherTable)
     } else if insert.returning {
         Err(Reason::Returning)
-    } else if insert.rows != Rows::One {
-        Err(Reason::SeveralRows)
     } else {
-        Ok(())
+        match insert.rows {
+            Rows::One => Ok(()),
+            Rows::Calls => Err(Reason::CallsFunction),
+            Rows::Several | Rows::Query => Err(Reason::SeveralRows),
+        }
     }
 }
 

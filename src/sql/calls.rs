@@ -1,31 +1,27 @@
-//! Whether one row of VALUES may become several.
+//! Whether the values of one row do no more than compute one row.
 //!
 //! PostgreSQL treats a lone VALUES row as a SELECT list, where a set-returning function multiplies
 //! the row: `INSERT INTO t VALUES (generate_series(1, 3))` inserts three. So does an operator made
-//! of one, `(composite).function`, and a subscript in the target's column list; a sub-select does
-//! not, nor do casts, defaults, domains and generated columns, which must not return sets.
+//! of one, `(composite).function`, and a subscript in the target's column list; casts, defaults,
+//! domains and generated columns must not return sets. And a function of the user's may write:
+//! what it wrote, in a sub-select too, is undone with the row, while the application would be told
+//! that all is well.
 
-use super::builtins::{SCALAR_FUNCTIONS, SCALAR_OPERATORS};
+use super::builtins::{QUERY_WORDS, SCALAR_FUNCTIONS, SCALAR_OPERATORS};
 use super::tokens::{Kind, Token};
 
-/// Whether anything among the tokens, outside sub-selects, may return a set. True in doubt.
-pub(super) fn may_return_set(tokens: &[Token<'_>]) -> bool {
-    let mut index = 0;
-    while let Some(token) = tokens.get(index) {
-        let (before, after) = tokens.split_at_checked(index).unwrap_or_default();
-        if token.is("(") && begins_subselect(after) {
-            index += group_length(after);
-            continue;
+/// Whether the tokens call no function and no operator but those of PostgreSQL that return one
+/// value. False in doubt.
+pub(super) fn only_compute(tokens: &[Token<'_>]) -> bool {
+    tokens.iter().enumerate().all(|(index, token)| {
+        let before = tokens.get(..index).unwrap_or_default();
+        match token.kind {
+            _ if token.is("(") => is_scalar_group(before),
+            _ if token.is(".") => before.last().is_some_and(is_name),
+            Kind::Operator => is_known(SCALAR_OPERATORS, token.text),
+            _ => true,
         }
-        if (token.is("(") && !is_scalar_group(before))
-            || (token.is(".") && !before.last().is_some_and(is_name))
-            || (token.kind == Kind::Operator && !is_known(SCALAR_OPERATORS, token.text))
-        {
-            return true;
-        }
-        index += 1;
-    }
-    false
+    })
 }
 
 /// Whether a parenthesis with these tokens before it is no call, or one that returns one value.
@@ -44,7 +40,8 @@ fn is_scalar_group(before: &[Token<'_>]) -> bool {
 }
 
 fn is_scalar_name(token: &Token<'_>) -> bool {
-    token.kind == Kind::Word && is_known(SCALAR_FUNCTIONS, &token.text.to_ascii_lowercase())
+    let name = token.text.to_ascii_lowercase();
+    token.kind == Kind::Word && (is_known(SCALAR_FUNCTIONS, &name) || is_known(QUERY_WORDS, &name))
 }
 
 fn is_name(token: &Token<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! A walk over one INSERT: WITH list, target, source of rows, ON CONFLICT, RETURNING.
 
-use super::calls::may_return_set;
+use super::calls::only_compute;
 use super::tokens::{Kind, Token};
 use super::{Encoding, Insert, Rows, Unclassified};
 
@@ -24,7 +24,10 @@ pub(super) fn read(
     }
     let (schema, table) = walk.target(encoding)?;
     let source = walk.source().ok_or(Unclassified::Form)?;
-    let tail = walk.tail(source)?;
+    let mut tail = walk.tail(source)?;
+    if tail.rows == Rows::One && !only_compute(with_list) {
+        tail.rows = Rows::Calls;
+    }
     Ok(Some(Insert {
         schema,
         table,
@@ -165,7 +168,7 @@ impl<'t, 'a> Walk<'t, 'a> {
     fn values(&mut self, columns: &[Token<'_>]) -> Option<Rows> {
         let row = self.group()?;
         let mut rows =
-            if may_return_set(row) || may_return_set(columns) { Rows::Several } else { Rows::One };
+            if only_compute(row) && only_compute(columns) { Rows::One } else { Rows::Calls };
         while self.eat_mark(",") {
             self.group()?;
             rows = Rows::Several;

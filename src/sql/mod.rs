@@ -92,14 +92,16 @@ pub struct Insert {
 /// What an INSERT inserts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// Exactly one row, or none: DEFAULT VALUES, or VALUES with one row that nothing multiplies.
+    /// Exactly one row, or none: DEFAULT VALUES, or VALUES with one row that is only computed.
     One,
-    /// VALUES with several rows, or with one row that may become several: `VALUES (unnest($1))`
-    /// inserts as many as the array holds.
+    /// VALUES with one row that calls more than PostgreSQL's own scalar functions and operators:
+    /// it may become several rows, as `VALUES (unnest($1))` does, or the call may write.
     ///
     /// A call counts as harmless when its name is a scalar function of PostgreSQL, an operator when
-    /// its symbol is. A set-returning function or operator that someone overloads upon such a name,
-    /// for types of their own, is not told apart.
+    /// its symbol is. What someone overloads upon such a name, for types of their own, is not told
+    /// apart, nor what a view calls that a sub-select reads, nor `composite.function` from a column.
+    Calls,
+    /// VALUES with several rows.
     Several,
     /// A query.
     Query,

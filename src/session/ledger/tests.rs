@@ -1,1 +1,139 @@
+use super::*;
 
+fn name() -> Name {
+    Name::default()
+}
+
+/// A ledger after start-up, with these messages sent.
+fn after(messages: Vec<Expected>) -> Ledger {
+    let mut ledger = Ledger::new();
+    assert!(matches!(ledger.received(b'Z'), Received::Answer(Expected::Startup)));
+    for message in messages {
+        ledger.sent(message);
+    }
+    ledger
+}
+
+fn execute() -> Expected {
+    Expected::Execute { portal: name() }
+}
+
+fn query() -> Expected {
+    Expected::Query(Text::Other)
+}
+
+/// Each tag is an answer, a part or an aside; `E` is an ErrorResponse.
+fn all_expected(ledger: &mut Ledger, tags: &[u8]) {
+    for &tag in tags {
+        if tag == b'E' {
+            assert!(!matches!(ledger.failed(), Failed::Unasked), "E in {}", tags.escape_ascii());
+        } else {
+            let received = ledger.received(tag);
+            assert!(
+                !matches!(received, Received::OutOfStep),
+                "{} in {}",
+                char::from(tag),
+                tags.escape_ascii()
+            );
+        }
+    }
+}
+
+#[test]
+fn an_extended_query_is_answered_message_by_message() {
+    let statement = Object::Statement(name());
+    let mut ledger = after(vec![
+        Expected::Parse { name: name(), text: Text::Other },
+        Expected::Describe(statement),
+        Expected::Bind { portal: name(), statement: name() },
+        Expected::Describe(Object::Portal(name())),
+        execute(),
+        Expected::Close(Object::Portal(name())),
+        Expected::Sync,
+    ]);
+    all_expected(&mut ledger, b"1tT2nDDNAS");
+    assert!(ledger.segment().begun);
+    all_expected(&mut ledger, b"C3");
+    assert_eq!(ledger.segment().executed, 1);
+    assert!(!ledger.is_quiescent());
+    all_expected(&mut ledger, b"Z");
+    assert!(ledger.is_quiescent());
+}
+
+#[test]
+fn an_error_skips_to_sync_whether_it_was_sent_or_not() {
+    let mut ledger =
+        after(vec![execute(), query(), Expected::FunctionCall, Expected::Sync, query()]);
+    let Failed::Extended { skipped, .. } = ledger.failed() else { panic!() };
+    assert_eq!(skipped.len(), 2);
+    all_expected(&mut ledger, b"ZCZ");
+    assert!(ledger.is_quiescent());
+
+    let mut ledger = after(vec![execute()]);
+    assert!(matches!(ledger.failed(), Failed::Extended { .. }));
+    for message in [query(), execute(), Expected::FunctionCall, Expected::Sync, query()] {
+        ledger.sent(message);
+    }
+    all_expected(&mut ledger, b"ZCZ");
+    assert!(ledger.is_quiescent());
+}
+
+#[test]
+fn a_query_ends_with_its_own_ready_for_query_after_an_error() {
+    let mut ledger = after(vec![query(), query()]);
+    assert!(matches!(ledger.failed(), Failed::Head));
+    all_expected(&mut ledger, b"ZTDCZ");
+    assert!(ledger.is_quiescent());
+}
+
+#[test]
+fn a_sync_before_the_end_of_copy_data_is_eaten() {
+    let pipelined = vec![execute(), Expected::Sync, Expected::CopyEnd, Expected::Sync, query()];
+    let mut ledger = after(pipelined);
+    all_expected(&mut ledger, b"GCZCZ");
+    assert!(ledger.is_quiescent() && ledger.is_sure());
+
+    let mut ledger = after(vec![execute(), Expected::Sync]);
+    all_expected(&mut ledger, b"G");
+    for message in [Expected::Sync, Expected::CopyEnd, Expected::Sync] {
+        ledger.sent(message);
+    }
+    all_expected(&mut ledger, b"CZ");
+    assert!(ledger.is_quiescent() && ledger.is_sure());
+}
+
+#[test]
+fn a_copy_that_does_not_start_eats_nothing() {
+    let mut ledger = after(vec![execute(), Expected::Sync, Expected::CopyEnd, Expected::Sync]);
+    assert!(matches!(ledger.failed(), Failed::Extended { .. }));
+    all_expected(&mut ledger, b"ZZ");
+    assert!(ledger.is_quiescent() && ledger.is_sure());
+}
+
+/// Whether the server had read the first Sync when COPY failed, nobody can know: it answers once
+/// or twice, and nothing is absorbed until the reply to a later message has come.
+#[test]
+fn a_copy_that_fails_leaves_a_doubt_until_a_later_message_is_answered() {
+    for syncs in [&b"Z"[..], b"ZZ"] {
+        let mut ledger = after(vec![execute(), Expected::Sync, Expected::CopyEnd, Expected::Sync]);
+        all_expected(&mut ledger, b"GE");
+        assert!(!ledger.is_sure());
+        all_expected(&mut ledger, syncs);
+        ledger.sent(query());
+        assert!(!ledger.is_sure());
+        all_expected(&mut ledger, b"C");
+        assert!(ledger.is_sure(), "after {}", syncs.escape_ascii());
+        all_expected(&mut ledger, b"Z");
+        assert!(ledger.is_quiescent());
+    }
+}
+
+#[test]
+fn a_reply_that_nobody_asked_for_loses_the_place_for_good() {
+    let mut ledger = after(vec![query()]);
+    assert!(matches!(ledger.received(b'2'), Received::OutOfStep));
+    ledger.sent(query());
+    all_expected(&mut ledger, b"CZCZ");
+    assert!(matches!(ledger.failed(), Failed::Unasked));
+    assert!(!ledger.is_sure() && !ledger.is_quiescent());
+}

@@ -1,1 +1,162 @@
+use super::*;
+use crate::sql::{self, Encoding, Syntax};
 
+const SYNTAX: Syntax = Syntax { standard_conforming_strings: true, encoding: Encoding::Utf8 };
+
+/// A situation in which a 23505 is absorbed, to be spoilt one condition at a time.
+struct Case {
+    text: &'static str,
+    error: &'static [u8],
+    index: Option<Index>,
+    in_step: bool,
+    result_sent: bool,
+    status: Option<TransactionStatus>,
+    alone: bool,
+}
+
+fn constraint(table: &str) -> Constraint {
+    let name = format!("{table}_pkey");
+    Constraint { schema: "public".to_owned(), table: table.to_owned(), name }
+}
+
+fn absorbable() -> Case {
+    Case {
+        text: "INSERT INTO t VALUES (1)",
+        error: b"VERROR\0C23505\0R_bt_check_unique\0\0",
+        index: Some(Index {
+            root: constraint("t"),
+            columns: "id".to_owned(),
+            immediate: true,
+            plain: true,
+        }),
+        in_step: true,
+        result_sent: false,
+        status: Some(TransactionStatus::Idle),
+        alone: true,
+    }
+}
+
+impl Case {
+    fn judge(&self) -> Result<(), Reason> {
+        let script = sql::classify(self.text.as_bytes(), SYNTAX);
+        self.judge_reply_to(script.as_ref().map_or(ReplyTo::Unclassified, ReplyTo::Script))
+    }
+
+    fn judge_reply_to(&self, reply_to: ReplyTo<'_>) -> Result<(), Reason> {
+        judge(&Situation {
+            fields: ErrorFields::new(self.error),
+            constraint: &constraint("t"),
+            index: self.index.as_ref(),
+            in_step: self.in_step,
+            reply_to,
+            result_sent: self.result_sent,
+            status: self.status,
+            alone: self.alone,
+        })
+    }
+}
+
+#[test]
+fn the_situation_that_the_others_spoil_is_absorbed() {
+    assert_eq!(absorbable().judge(), Ok(()));
+}
+
+#[test]
+fn a_text_that_is_not_one_insert_of_one_row_is_shown() {
+    for (text, reason) in [
+        ("INSERT INTO t VALUES (1), (2)", Reason::SeveralRows),
+        ("INSERT INTO t SELECT 1", Reason::SeveralRows),
+        ("INSERT INTO t VALUES (generate_series(1, 3))", Reason::CallsFunction),
+        ("INSERT INTO t VALUES (1) RETURNING id", Reason::Returning),
+        ("INSERT INTO t VALUES (1) ON CONFLICT (b) DO NOTHING", Reason::OwnOnConflict),
+        ("INSERT INTO u VALUES (1)", Reason::OtherTable),
+        ("INSERT INTO private.t VALUES (1)", Reason::OtherTable),
+        ("UPDATE t SET id = 1", Reason::NotInsert),
+        ("WITH x AS (INSERT INTO t VALUES (1) RETURNING id) SELECT * FROM x", Reason::NotInsert),
+        ("COMMIT", Reason::Deferred),
+        ("INSERT INTO t VALUES (1); SELECT 1", Reason::ImplicitTransaction),
+        ("INSERT INTO t VALUES ('", Reason::Unclassified),
+        ("-- nothing", Reason::Unclassified),
+    ] {
+        assert_eq!(Case { text, ..absorbable() }.judge(), Err(reason), "{text}");
+    }
+}
+
+#[test]
+fn the_targets_schema_and_quoting_are_those_of_the_catalog() {
+    for text in ["INSERT INTO public.t VALUES (1)", "insert into Public.\"t\" values (1);"] {
+        assert_eq!(Case { text, ..absorbable() }.judge(), Ok(()), "{text}");
+    }
+    let text = "INSERT INTO \"T\" VALUES (1)";
+    assert_eq!(Case { text, ..absorbable() }.judge(), Err(Reason::OtherTable));
+}
+
+#[test]
+fn a_partition_may_be_named_by_its_root_or_itself() {
+    let index = || absorbable().index.map(|index| Index { root: constraint("whole"), ..index });
+    for (text, judged) in [
+        ("INSERT INTO whole VALUES (1)", Ok(())),
+        ("INSERT INTO t VALUES (1)", Ok(())),
+        ("INSERT INTO other VALUES (1)", Err(Reason::OtherTable)),
+    ] {
+        assert_eq!(Case { text, index: index(), ..absorbable() }.judge(), judged, "{text}");
+    }
+}
+
+#[test]
+fn an_error_that_does_not_speak_for_itself_is_shown() {
+    for (error, reason) in [
+        (&b"VERROR\0C23505\0WSQL statement\0\0"[..], Reason::Nested),
+        (b"VERROR\0C23505\0Rcomparetup_index_btree_tiebreak\0\0", Reason::NotInsert),
+        (b"VERROR\0C23505\0Rexec_stmt_raise\0\0", Reason::NotInsert),
+        (b"SFEHLER\0C23505\0\0", Reason::Unclassified),
+        (b"C23505\0\0", Reason::Unclassified),
+    ] {
+        assert_eq!(Case { error, ..absorbable() }.judge(), Err(reason), "{}", error.escape_ascii());
+    }
+    let before_9_6 = Case { error: b"SERROR\0C23505\0\0", ..absorbable() };
+    assert_eq!(before_9_6.judge(), Ok(()), "S counts where there is no V, R need not be there");
+}
+
+#[test]
+fn what_failed_must_be_a_statement_that_is_known() {
+    for (reply_to, reason) in [
+        (ReplyTo::DeferredChecks, Reason::Deferred),
+        (ReplyTo::NotInsert, Reason::NotInsert),
+        (ReplyTo::TooLarge, Reason::TooLarge),
+        (ReplyTo::Unclassified, Reason::Unclassified),
+    ] {
+        assert_eq!(absorbable().judge_reply_to(reply_to), Err(reason));
+    }
+}
+
+#[test]
+fn surroundings_that_the_error_has_undone_too_are_shown() {
+    let transaction = Some(TransactionStatus::Transaction);
+    let failed = Some(TransactionStatus::Failed);
+    for (case, reason) in [
+        (Case { status: transaction, ..absorbable() }, Reason::InTransaction),
+        (Case { status: failed, ..absorbable() }, Reason::InTransaction),
+        (Case { status: None, ..absorbable() }, Reason::InTransaction),
+        (Case { alone: false, ..absorbable() }, Reason::ImplicitTransaction),
+        (Case { result_sent: true, ..absorbable() }, Reason::ResultSent),
+        (Case { in_step: false, ..absorbable() }, Reason::OutOfStep),
+    ] {
+        assert_eq!(case.judge(), Err(reason));
+    }
+    let several =
+        Case { text: "SELECT 1; INSERT INTO t VALUES (1)", status: transaction, ..absorbable() };
+    assert_eq!(several.judge(), Err(Reason::InTransaction));
+}
+
+#[test]
+fn an_index_that_the_catalog_does_not_vouch_for_is_shown() {
+    let index = || absorbable().index.unwrap();
+    for (index, reason) in [
+        (None, Reason::Unverified),
+        (Some(Index { immediate: false, ..index() }), Reason::Deferred),
+        (Some(Index { plain: false, ..index() }), Reason::NotPlainTable),
+    ] {
+        assert_eq!(Case { index, ..absorbable() }.judge(), Err(reason));
+    }
+}
