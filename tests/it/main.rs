@@ -10,6 +10,9 @@
 // The server, the proxy and the raw client that the modules below use.
 mod support;
 
+// The laws of the house that no compiler knows.
+mod tidy;
+
 // The server starts, accepts connections, and leaves nothing behind.
 mod throwaway;
 
