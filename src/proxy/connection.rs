@@ -59,8 +59,6 @@ pub(super) struct Side {
     unread: Vec<u8>,
     /// To be written.
     unsent: Vec<u8>,
-    /// How much of `unsent` has been written.
-    sent: usize,
     /// The peer sends no more.
     ended: bool,
     /// We send no more.
@@ -92,8 +90,7 @@ impl Connection {
 
     /// Takes the client's socket, with what still waits to be written to it.
     pub(super) fn into_client(self) -> (Socket, Vec<u8>) {
-        let unsent = self.client.unsent.get(self.client.sent..).unwrap_or_default().to_vec();
-        (self.client.socket, unsent)
+        (self.client.socket, self.client.unsent)
     }
 
     fn poll(
@@ -187,7 +184,6 @@ impl Side {
             socket,
             unread: Vec::new(),
             unsent: Vec::new(),
-            sent: 0,
             ended: false,
             shut: false,
             broken: None,
@@ -199,7 +195,7 @@ impl Side {
     }
 
     fn is_full(&self) -> bool {
-        self.unsent.len() - self.sent > UNSENT_LIMIT
+        self.unsent.len() > UNSENT_LIMIT
     }
 
     /// What has come; nothing at the end, which a connection that breaks has come to as well.
@@ -236,15 +232,13 @@ impl Side {
         if self.unsent.is_empty() {
             return false;
         }
-        let unsent = std::mem::take(&mut self.unsent);
-        let written = self.write_some(cx, unsent.get(self.sent..).unwrap_or_default());
-        self.sent += written;
-        if self.broken.is_some() || self.sent == unsent.len() {
-            self.sent = 0;
-            return true;
+        let mut unsent = std::mem::take(&mut self.unsent);
+        let written = self.write_some(cx, &unsent);
+        if self.broken.is_none() && written < unsent.len() {
+            unsent.drain(..written);
+            self.unsent = unsent;
         }
-        self.unsent = unsent;
-        written > 0
+        written > 0 || self.broken.is_some()
     }
 
     fn write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {

@@ -162,7 +162,7 @@ async fn session(
         }
     };
     drop(packet);
-    if parameters.replication {
+    if parameters.replication || !parameters.is_protocol_3() {
         return splice(shared, client, server).await;
     }
     let session = Session::new(setup(shared, &parameters));
@@ -255,7 +255,8 @@ async fn cancel(shared: &Shared, client: Socket, packet: &[u8]) {
     drop(client);
 }
 
-/// A replication connection: its bytes are not looked at.
+/// A replication connection, or one whose protocol the server will refuse in its own words: the
+/// bytes are not looked at.
 async fn splice(shared: &Shared, mut client: Socket, mut server: Socket) {
     tokio::select! {
         copied = tokio::io::copy_bidirectional(&mut client, &mut server) => {

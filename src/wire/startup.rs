@@ -55,6 +55,12 @@ impl StartupPacket {
 }
 
 impl StartupParameters {
+    /// Whether the messages that follow are those of protocol 3, in any minor version.
+    #[must_use]
+    pub fn is_protocol_3(&self) -> bool {
+        self.version >> 16 == 3
+    }
+
     fn read(version: i32, mut body: &[u8]) -> Self {
         let mut read = Self { version, ..Self::default() };
         let mut database = None;
