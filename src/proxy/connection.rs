@@ -86,7 +86,8 @@ impl Connection {
     /// Whether a message of the proxy's own to the client would be understood: none of the
     /// server's is cut short by it.
     pub(super) fn can_address_client(&self) -> bool {
-        self.session.at_boundary() && self.client.broken.is_none()
+        let cut_short = self.server.ended && !self.server.unread.is_empty();
+        self.session.can_end_with_fatal() && !cut_short && self.client.broken.is_none()
     }
 
     /// Takes the client's socket, with what still waits to be written to it.
@@ -133,6 +134,7 @@ impl Connection {
         if read.is_empty() {
             self.session.handle_backend_end(&mut lanes);
             lanes.to_frontend(&unread);
+            self.server.unread = unread;
             return Ok(true);
         }
         let input = joined(&mut unread, read);
@@ -147,7 +149,7 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> bool {
-        if self.client.ended || self.server.is_full() || !self.session.wants_frontend() {
+        if self.client.ended || self.server.is_full() {
             return false;
         }
         let Poll::Ready(read) = self.client.read(cx, scratch) else { return false };

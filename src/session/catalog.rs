@@ -61,6 +61,12 @@ impl Catalog {
     }
 }
 
+impl FromIterator<(Constraint, Index)> for Catalog {
+    fn from_iter<T: IntoIterator<Item = (Constraint, Index)>>(indexes: T) -> Self {
+        Self { indexes: indexes.into_iter().collect() }
+    }
+}
+
 /// The catalog of one database, shared by its sessions.
 #[derive(Debug, Default)]
 pub struct SharedCatalog(ArcSwapOption<Catalog>);

@@ -198,8 +198,16 @@ impl Ledger {
         }
         self.drop_stray_copy_ends();
         match self.queue.front().map_or(Step::None, |head| step(head, tag)) {
-            Step::Part => self.part(tag),
-            Step::Last => self.answer(tag),
+            Step::Part => {
+                self.confirm();
+                self.part(tag)
+            }
+            Step::Last => {
+                if tag != b'Z' {
+                    self.confirm();
+                }
+                self.answer(tag)
+            }
             Step::None if tag == b'Z' && !self.is_sure() => {
                 self.segment = Segment::default();
                 Received::Aside
@@ -217,6 +225,7 @@ impl Ledger {
         if self.trust == Trust::Lost {
             return Failed::Unasked;
         }
+        self.confirm();
         if self.ate_sync {
             self.ate_sync = false;
             self.trust = Trust::DoubtUntil(self.answered + self.queue.len() as u64);
@@ -261,12 +270,6 @@ impl Ledger {
 
     fn answer(&mut self, tag: u8) -> Received {
         let Some(entry) = self.queue.pop_front() else { return Received::OutOfStep };
-        if let Trust::DoubtUntil(position) = self.trust
-            && self.answered >= position
-            && tag != b'Z'
-        {
-            self.trust = Trust::Sure;
-        }
         self.answered += 1;
         self.ate_sync = false;
         self.count(tag);
@@ -282,6 +285,14 @@ impl Ledger {
             b'2' => self.segment.bound += 1,
             b'C' | b'I' | b's' => self.segment.executed += 1,
             _ => {}
+        }
+    }
+
+    /// A reply other than ReadyForQuery to an entry that was sent after the doubt arose: whatever
+    /// ReadyForQuery was in doubt would have come before it.
+    fn confirm(&mut self) {
+        if matches!(self.trust, Trust::DoubtUntil(position) if self.answered >= position) {
+            self.trust = Trust::Sure;
         }
     }
 

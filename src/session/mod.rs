@@ -84,6 +84,8 @@ pub struct Session {
     backend_pid: Option<i32>,
     held: Option<Box<Held>>,
     lookup: Lookup,
+    /// A FATAL has passed: what comes after it, if anything, is the end of the connection.
+    server_said_goodbye: bool,
 }
 
 /// Where the session's own catalog lookup stands.
@@ -116,16 +118,8 @@ impl Session {
             backend_pid: None,
             held: None,
             lookup: Lookup::default(),
+            server_said_goodbye: false,
         }
-    }
-
-    /// Whether the session takes more bytes from the client now.
-    ///
-    /// While an undoing is being confirmed that the proxy itself has asked for, it does not: what
-    /// the client sends next means one thing if the error is absorbed and another if it is shown.
-    #[must_use]
-    pub fn wants_frontend(&self) -> bool {
-        self.held.is_none() || !matches!(self.ledger.head(), Some(Expected::OwnSync))
     }
 
     /// Takes bytes from the client and returns how many of them are done with; the caller brings
@@ -159,8 +153,9 @@ impl Session {
     ) -> Result<usize, ProtocolViolation> {
         let mut passage = Passage::new(input, Towards::Frontend, out);
         while !passage.rest().is_empty() {
-            let asked = matches!(self.ledger.head(), Some(Expected::Lookup));
-            let interest = |tag| interest(asked || backend::is_read(tag));
+            let involved =
+                self.held.is_some() || matches!(self.ledger.head(), Some(Expected::Lookup));
+            let interest = |tag| interest(involved || backend::is_read(tag));
             match self.backend.step(passage.rest(), interest)? {
                 Step::Frame(frame) => {
                     self.withholding = self.received(&frame, &mut passage)? == Fate::Withhold;
@@ -178,11 +173,11 @@ impl Session {
         self.show_held(&mut Passage::new(&[], Towards::Frontend, out));
     }
 
-    /// Whether bytes of the proxy's own can be put between the client's and the server's without
-    /// cutting a message of the server's in two.
+    /// Whether the proxy may end the session with a FATAL of its own: the server has not said one,
+    /// and is not in the middle of a message.
     #[must_use]
-    pub fn at_boundary(&self) -> bool {
-        self.backend.at_boundary()
+    pub fn can_end_with_fatal(&self) -> bool {
+        !self.server_said_goodbye && self.backend.at_boundary()
     }
 
     fn frontend_interest(tag: u8) -> Interest {
@@ -250,8 +245,11 @@ impl Session {
     ) -> Result<Fate, ProtocolViolation> {
         match frame.tag {
             b'E' => Ok(self.error(frame, passage)),
-            b'S' => Ok(self.parameter(frame)),
-            b'N' | b'A' => Ok(self.aside(frame)),
+            b'S' => {
+                self.parameter(frame);
+                Ok(self.aside(frame, passage))
+            }
+            b'N' | b'A' => Ok(self.aside(frame, passage)),
             b'K' => {
                 self.backend_pid = backend::backend_pid(frame.body());
                 Ok(Fate::Pass)
@@ -296,6 +294,7 @@ impl Session {
         let fields = ErrorFields::new(frame.body());
         self.show_held(passage);
         if matches!(fields.severity(), Some(b"FATAL" | b"PANIC")) {
+            self.server_said_goodbye = true;
             return Fate::Pass;
         }
         if matches!(self.ledger.head(), Some(Expected::Lookup)) {
@@ -339,18 +338,22 @@ impl Session {
         }
     }
 
-    /// A notice or notification, which may come at any time.
-    fn aside(&mut self, frame: &Frame<'_>) -> Fate {
+    /// A notice, a notification or a parameter, which may come at any time: behind an error that
+    /// is held, it stays behind.
+    fn aside(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
         match &mut self.held {
             Some(held) if frame.whole => {
                 held.follow(frame.bytes);
                 Fate::Withhold
             }
-            _ => Fate::Pass,
+            _ => {
+                self.show_held(passage);
+                Fate::Pass
+            }
         }
     }
 
-    fn parameter(&mut self, frame: &Frame<'_>) -> Fate {
+    fn parameter(&mut self, frame: &Frame<'_>) {
         if let Some((name, value)) = backend::parameter_status(frame.body()) {
             match name {
                 b"application_name" => {
@@ -364,7 +367,6 @@ impl Session {
                 _ => {}
             }
         }
-        self.aside(frame)
     }
 
     /// The server reads texts otherwise from here on; those it parsed since the change, which it

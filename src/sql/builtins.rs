@@ -1,4 +1,4 @@
-//! What PostgreSQL brings along that yields one value for one call: data, sorted for a binary search.
+//! What PostgreSQL brings along that yields one value a call: data, sorted for a binary search.
 //!
 //! Names come from `pg_proc` of PostgreSQL 15: in `pg_catalog`, no overload of the name returns a
 //! set, and what only the server itself calls (operator, index, aggregate support) left out.

@@ -130,7 +130,8 @@ pub enum Unclassified {
 
 /// Tells what the statements of a text are.
 ///
-/// Takes time and memory in proportion to the text, about 100 bytes for each of its tokens.
+/// Takes time and memory in proportion to the text, some 200 bytes for each of its tokens: bound
+/// the text first.
 pub fn classify(text: &[u8], syntax: Syntax) -> Result<Script, Unclassified> {
     let tokens = tokens::scan(text, syntax)?;
     let parts = split(&tokens)?;

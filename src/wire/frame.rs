@@ -35,7 +35,7 @@ impl<'a> Frame<'a> {
 /// How much of a message its reader wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// All of it, if it is no longer than the limit; else its opening.
+    /// All of it, if it is no longer than the limit; else its opening, however much is in hand.
     Whole,
     /// Its header: the rest passes as it comes.
     Header,
@@ -110,16 +110,14 @@ impl Framer {
     }
 
     fn open<'a>(&mut self, input: &'a [u8], tag: u8, total: usize, interest: Interest) -> Step<'a> {
-        if let Some(bytes) = input.get(..total) {
-            return Step::Frame(Frame { tag, bytes, whole: true });
-        }
-        let bytes = match interest {
-            Interest::Header => input,
-            Interest::Whole if total > self.limit && input.len() >= OPENING => input,
-            Interest::Whole => return Step::Incomplete,
+        let wanted = match interest {
+            Interest::Header => total.min(input.len()),
+            Interest::Whole if total > self.limit => OPENING,
+            Interest::Whole => total,
         };
-        self.passing = total - bytes.len();
-        Step::Frame(Frame { tag, bytes, whole: false })
+        let Some(bytes) = input.get(..wanted) else { return Step::Incomplete };
+        self.passing = total - wanted;
+        Step::Frame(Frame { tag, bytes, whole: self.passing == 0 })
     }
 }
 

@@ -13,6 +13,12 @@ mod support;
 // The server starts, accepts connections, and leaves nothing behind.
 mod throwaway;
 
+// What the session does with each message, and what a real server says to it.
+mod transcripts;
+
+// Random and exhaustive sessions of models: nothing that was acknowledged is lost.
+mod model;
+
 // A proxy without rules changes not a byte.
 mod oracle;
 

@@ -1,6 +1,6 @@
-//! The byte oracle: what a client gets from the server directly, it gets through a proxy
-//! without rules, byte for byte, however its own bytes are cut. Only the process ids and secret
-//! keys, which differ from one connection to the next, are masked.
+//! The byte oracle: what a client gets from the server directly, it gets through a proxy whose
+//! rules do not apply, byte for byte, however its own bytes are cut. Only the process ids and
+//! secret keys, which differ from one connection to the next, are masked.
 
 #![expect(clippy::too_many_lines, reason = "the scenarios are tables, not code")]
 
@@ -55,26 +55,49 @@ fn steps(name: &'static str, steps: Vec<Step>) -> Scenario {
     Scenario { name, steps, counted: b"", ignored: b"" }
 }
 
-/// Runs every scenario directly, through the proxy, and through the proxy in single bytes.
+/// Runs every scenario directly, then through each proxy, whole and in single bytes.
 fn compare(theme: &str, scenarios: &[Scenario]) {
-    let proxy = Proxy::without_rules();
+    let proxies = [("no rules", Proxy::without_rules()), ("an idle rule", Proxy::start(IDLE_RULE))];
     let database = Database::named(&format!("oracle_{theme}"));
     database.sql(SCHEMA);
     for scenario in scenarios {
         let run = |address, cut| Transcript::of(scenario, &database, address, cut);
         let direct = run(server().address(), Cut::Whole);
-        for cut in [Cut::Whole, Cut::Bytewise] {
-            let proxied = run(proxy.address(), cut);
-            assert!(
-                proxied == direct,
-                "{theme}: {}, {cut:?}\n=== from the server\n{}=== through the proxy\n{}",
-                scenario.name,
-                direct.text(),
-                proxied.text(),
-            );
+        for (rules, proxy) in &proxies {
+            for cut in [Cut::Whole, Cut::Bytewise] {
+                let seen = run(proxy.address(), cut);
+                assert!(
+                    seen == direct,
+                    "{theme}: {}, {rules}, {cut:?}\n{}",
+                    scenario.name,
+                    difference(&direct.text(), &seen.text()),
+                );
+            }
         }
     }
 }
+
+/// The lines before the first one that differs, and from there on those of either side.
+fn difference(direct: &str, proxied: &str) -> String {
+    let same = direct.lines().zip(proxied.lines()).take_while(|(one, other)| one == other).count();
+    let rest = |text: &str| text.lines().skip(same).take(30).collect::<Vec<_>>().join("\n");
+    let before: Vec<_> = direct.lines().take(same).skip(same.saturating_sub(10)).collect();
+    let before = before.join("\n");
+    format!(
+        "{before}\n=== from the server, then\n{}\n=== through the proxy, then\n{}",
+        rest(direct),
+        rest(proxied)
+    )
+}
+
+/// A rule for the tables of the scenarios that no error of theirs matches: whatever the proxy
+/// does to be prepared, nobody must see it.
+const IDLE_RULE: &str = r#"
+[[rule]]
+id = "idle"
+constraint = "nosuch_key"
+action = "absorb"
+"#;
 
 /// All that came back, and what is in the tables afterwards.
 #[derive(PartialEq)]

@@ -1,0 +1,352 @@
+//! Random and exhaustive sessions between a model client and a model server, with a session in
+//! between: whatever the client was told is stored, is stored, and nothing else is.
+
+mod client;
+mod server;
+mod sql;
+
+use std::sync::Arc;
+
+use pgabsorb::rules::{Constraint, ConstraintGlob, Origin, Rule, RuleId, Ruleset};
+use pgabsorb::session::catalog::{Catalog, Index, SharedCatalog};
+use pgabsorb::session::{Session, Setup};
+use proptest::prelude::*;
+
+use crate::support::wire;
+use crate::transcripts::Recorder;
+use client::{Client, Send};
+use server::Server;
+use sql::Sql;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    /// However messages are cut and however late replies come: the client gets a reply to each
+    /// message and no other, and believes what is so.
+    #[test]
+    fn a_client_believes_what_is_stored(script in script(), choices in choices()) {
+        let mut world = World::new(&rules(), &catalog());
+        world.play(&script, &choices);
+        world.settle();
+        prop_assert_eq!(&world.client.believed, &world.server.stored());
+    }
+
+    /// Without rules, or with rules that list nothing here, the bytes out are the bytes in.
+    #[test]
+    fn without_a_rule_that_applies_bytes_pass_unchanged(
+        script in script(),
+        choices in choices(),
+        idle_rule in any::<bool>(),
+    ) {
+        let rules = if idle_rule { listing("nothing_pkey") } else { Arc::new(Ruleset::new(Vec::new())) };
+        let mut world = World::new(&rules, &catalog());
+        world.play(&script, &choices);
+        world.settle();
+        prop_assert_eq!(&world.from_client, &world.to_server);
+        prop_assert_eq!(&world.from_server, &world.to_client);
+        prop_assert_eq!(&world.client.believed, &world.server.stored());
+    }
+
+    /// Where replies are awaited, how messages are cut makes no difference to what is sent.
+    #[test]
+    fn any_cut_gives_the_same_bytes(script in script(), piece in 1_usize..40) {
+        let [whole, cut] = [usize::MAX, piece].map(|piece| {
+            let mut world = World::new(&rules(), &catalog());
+            for send in &script {
+                world.send(send);
+                world.deliver(piece);
+            }
+            (world.to_server, world.to_client, world.recorder.notes)
+        });
+        prop_assert_eq!(whole, cut);
+    }
+}
+
+#[test]
+fn every_short_session_is_answered_and_leaves_the_ledger_in_step() {
+    let dup = Sql::Insert('t', vec![Some(1)]);
+    let alphabet = [
+        Send::Parse("", dup.clone()),
+        Send::Bind("", "", 1),
+        Send::Execute(""),
+        Send::Describe(b'P', ""),
+        Send::Close(b'P', ""),
+        Send::Flush,
+        Send::Sync,
+        Send::Query(vec![dup.clone()]),
+        Send::Query(vec![Sql::Begin]),
+        Send::Query(vec![Sql::Insert('t', vec![Some(2)]), dup]),
+    ];
+    let (rules, catalog) = (rules(), catalog());
+    let mut absorbed = 0;
+    for number in 0..alphabet.len().pow(5) {
+        let script: Vec<_> = digits(number, alphabet.len(), 5).map(|it| &alphabet[it]).collect();
+        for patient in [true, false] {
+            absorbed += short_session(World::new(&rules, &catalog), &script, patient);
+        }
+    }
+    assert!(absorbed > 10_000, "only {absorbed} duplicates were absorbed");
+}
+
+/// Plays a script, awaiting all that can come after each message or nothing before the end; then
+/// a lone duplicate is absorbed, which it only is if every reply was told apart.
+fn short_session(mut world: World, script: &[&Send], patient: bool) -> usize {
+    world.send(&Send::Query(vec![Sql::Insert('t', vec![Some(1)])]));
+    world.deliver(usize::MAX);
+    for send in script {
+        world.send(send);
+        if patient {
+            world.deliver(usize::MAX);
+        }
+    }
+    world.settle();
+    assert_eq!(world.client.believed, world.server.stored(), "{script:?}");
+    let before = world.client.absorbed;
+    world.send(&Send::Query(vec![Sql::Insert('t', vec![Some(1)])]));
+    world.deliver(usize::MAX);
+    assert_eq!(world.client.absorbed, before + 1, "the ledger is out of step after {script:?}");
+    before
+}
+
+fn digits(mut number: usize, base: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |_| {
+        let digit = number % base;
+        number /= base;
+        digit
+    })
+}
+
+// === The world ===
+
+/// A client, a session, a server, and the bytes on their way.
+struct World {
+    client: Client,
+    session: Session,
+    server: Server,
+    recorder: Recorder,
+    /// Sent by the client and not yet taken by the session; likewise from the server.
+    upstream: Lane,
+    downstream: Lane,
+    /// All that ever passed, for comparison.
+    from_client: Vec<u8>,
+    to_server: Vec<u8>,
+    from_server: Vec<u8>,
+    to_client: Vec<u8>,
+}
+
+impl World {
+    fn new(rules: &Arc<Ruleset>, catalog: &Arc<SharedCatalog>) -> Self {
+        let mut recorder = Recorder::default();
+        let mut session = Session::new(Setup {
+            origin: Origin::default(),
+            rules: Arc::clone(rules),
+            catalog: Arc::clone(catalog),
+            inspect: 1 << 20,
+        });
+        let greeting = [
+            wire::message(b'S', b"client_encoding\0UTF8\0"),
+            wire::message(b'S', b"standard_conforming_strings\0on\0"),
+            wire::message(b'Z', b"I"),
+        ];
+        session.handle_backend(&greeting.concat(), &mut recorder).unwrap();
+        recorder.clear();
+        Self {
+            client: Client::new(),
+            session,
+            server: Server::new(),
+            recorder,
+            upstream: Lane::default(),
+            downstream: Lane::default(),
+            from_client: Vec::new(),
+            to_server: Vec::new(),
+            from_server: Vec::new(),
+            to_client: Vec::new(),
+        }
+    }
+
+    /// Plays a script in an order that the choices make.
+    fn play(&mut self, script: &[Send], choices: &[(u8, usize)]) {
+        let mut script = script.iter().peekable();
+        let mut last: Option<&Send> = None;
+        for &(choice, piece) in choices.iter().cycle() {
+            let awaits = last.is_some_and(Send::can_be_awaited) && choice & 0x80 != 0;
+            match choice & 3 {
+                0 | 1 if awaits && !self.client.has_all_replies() => self.deliver(piece),
+                0 | 1 => match script.next() {
+                    Some(send) => {
+                        self.send(send);
+                        last = Some(send);
+                    }
+                    None => break,
+                },
+                2 => self.step_up(piece),
+                _ => self.step_down(piece),
+            }
+        }
+    }
+
+    fn send(&mut self, message: &Send) {
+        self.client.sent(message);
+        let bytes = message.bytes();
+        self.from_client.extend_from_slice(&bytes);
+        self.upstream.bytes.extend(bytes);
+    }
+
+    /// Ends what is open, so that every reply comes and nothing is uncommitted.
+    fn settle(&mut self) {
+        self.send(&Send::Sync);
+        self.deliver(usize::MAX);
+        assert!(self.client.has_all_replies(), "a reply is missing: {:?}", self.client);
+        if self.client.status != b'I' {
+            self.send(&Send::Query(vec![Sql::Rollback]));
+            self.deliver(usize::MAX);
+        }
+        assert!(self.client.has_all_replies(), "a reply is missing: {:?}", self.client);
+    }
+
+    /// Moves bytes, so many at a time, until none is left that moves.
+    fn deliver(&mut self, piece: usize) {
+        while self.upstream.has_news() || self.downstream.has_news() {
+            self.step_up(piece);
+            self.step_down(piece);
+        }
+    }
+
+    /// The session is shown so many more bytes of the client's.
+    fn step_up(&mut self, piece: usize) {
+        let done = self.session.handle_frontend(self.upstream.show(piece), &mut self.recorder);
+        self.upstream.take(done);
+        self.pass_on();
+    }
+
+    /// The session is shown so many more bytes of the server's.
+    fn step_down(&mut self, piece: usize) {
+        let shown = self.downstream.show(piece);
+        let done = self.session.handle_backend(shown, &mut self.recorder).unwrap();
+        self.downstream.take(done);
+        self.pass_on();
+    }
+
+    fn pass_on(&mut self) {
+        let to_server = std::mem::take(&mut self.recorder.to_backend);
+        self.server.receive(&to_server);
+        self.to_server.extend(to_server);
+        let from_server = std::mem::take(&mut self.server.output);
+        self.from_server.extend_from_slice(&from_server);
+        self.downstream.bytes.extend(from_server);
+        let to_client = std::mem::take(&mut self.recorder.to_frontend);
+        self.client.receive(&to_client);
+        self.to_client.extend(to_client);
+    }
+}
+
+/// Bytes on their way, of which the session has been shown some and has not taken them.
+#[derive(Default)]
+struct Lane {
+    bytes: Vec<u8>,
+    shown: usize,
+}
+
+impl Lane {
+    fn has_news(&self) -> bool {
+        self.shown < self.bytes.len()
+    }
+
+    fn show(&mut self, more: usize) -> &[u8] {
+        self.shown = self.shown.saturating_add(more).min(self.bytes.len());
+        &self.bytes[..self.shown]
+    }
+
+    fn take(&mut self, count: usize) {
+        self.bytes.drain(..count);
+        self.shown -= count;
+    }
+}
+
+fn rules() -> Arc<Ruleset> {
+    listing("t_pkey")
+}
+
+fn listing(constraint: &str) -> Arc<Ruleset> {
+    let id = RuleId::new("listed").unwrap();
+    Arc::new(Ruleset::new(vec![Rule::new(id, ConstraintGlob::new(constraint).unwrap())]))
+}
+
+fn catalog() -> Arc<SharedCatalog> {
+    let catalog = SharedCatalog::default();
+    catalog.store(["t", "u"].into_iter().map(known).collect::<Catalog>());
+    Arc::new(catalog)
+}
+
+fn known(table: &str) -> (Constraint, Index) {
+    let root = Constraint {
+        schema: "public".to_owned(),
+        table: table.to_owned(),
+        name: format!("{table}_pkey"),
+    };
+    let index =
+        Index { root: root.clone(), columns: "id".to_owned(), immediate: true, plain: true };
+    (root, index)
+}
+
+// === What is generated ===
+
+fn choices() -> impl Strategy<Value = Vec<(u8, usize)>> {
+    prop::collection::vec((any::<u8>(), 1_usize..80), 1..60).prop_map(|mut choices| {
+        // Sending must come round in every cycle, or a script would never end.
+        choices.push((0, 1));
+        choices
+    })
+}
+
+fn script() -> impl Strategy<Value = Vec<Send>> {
+    prop::collection::vec(exchange(), 1..12).prop_map(|parts| parts.concat())
+}
+
+/// A message, or several as drivers send them together.
+fn exchange() -> impl Strategy<Value = Vec<Send>> {
+    let name = || prop::sample::select(vec!["", "", "a", "b"]);
+    prop_oneof![
+        3 => prop::collection::vec(literal(), 1..3).prop_map(|it| vec![Send::Query(it)]),
+        3 => literal().prop_map(|it| vec![Send::Query(vec![it])]),
+        4 => (name(), name(), statement(), 1..4).prop_map(|(portal, name, sql, value)| {
+            vec![Send::Parse(name, sql), Send::Bind(portal, name, value), Send::Execute(portal)]
+        }),
+        3 => (name(), name(), 1..4).prop_map(|(portal, name, value)| {
+            vec![Send::Bind(portal, name, value), Send::Execute(portal), Send::Sync]
+        }),
+        1 => (name(), statement()).prop_map(|(name, sql)| vec![Send::Parse(name, sql)]),
+        1 => (name(), name(), 1..4).prop_map(|(portal, name, value)| vec![Send::Bind(portal, name, value)]),
+        1 => name().prop_map(|portal| vec![Send::Execute(portal)]),
+        1 => (kind(), name()).prop_map(|(kind, name)| vec![Send::Describe(kind, name)]),
+        2 => (kind(), name()).prop_map(|(kind, name)| vec![Send::Close(kind, name)]),
+        2 => Just(vec![Send::Flush]),
+        4 => Just(vec![Send::Sync]),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = u8> {
+    prop::sample::select(b"SP".to_vec())
+}
+
+fn statement() -> impl Strategy<Value = Sql> {
+    prop_oneof![
+        3 => Just(Sql::Insert('t', vec![None])),
+        1 => Just(Sql::Insert('u', vec![None])),
+        4 => literal(),
+    ]
+}
+
+fn literal() -> impl Strategy<Value = Sql> {
+    prop_oneof![
+        6 => (1..4).prop_map(|row| Sql::Insert('t', vec![Some(row)])),
+        2 => (1..4).prop_map(|row| Sql::Insert('u', vec![Some(row)])),
+        1 => (1..4, 1..4).prop_map(|(a, b)| Sql::Insert('t', vec![Some(a), Some(b)])),
+        1 => prop::sample::select(vec!['t', 'u']).prop_map(Sql::Delete),
+        1 => Just(Sql::Select),
+        1 => Just(Sql::Begin),
+        1 => Just(Sql::Commit),
+        1 => Just(Sql::Rollback),
+        1 => Just(Sql::Bad),
+    ]
+}

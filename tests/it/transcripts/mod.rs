@@ -1,0 +1,201 @@
+//! Every file under `tests/transcripts`: against the session alone, whole and byte by byte, and
+//! against a real server through the real proxy.
+
+mod message;
+mod transcript;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pgabsorb::session::Session;
+
+use crate::support::postgres::Database;
+use crate::support::proxy::Proxy;
+use crate::support::wire::{self, Wire};
+use message::Sender;
+pub use transcript::Recorder;
+use transcript::{Step, Transcript, What};
+
+#[test]
+fn a_session_does_what_every_transcript_says() {
+    each(|transcript| run(transcript, usize::MAX));
+}
+
+#[test]
+fn a_session_fed_byte_by_byte_does_the_same() {
+    each(|transcript| run(transcript, 1));
+}
+
+#[test]
+fn a_real_server_and_the_real_proxy_say_what_every_transcript_says() {
+    each(|transcript| transcript.offline.is_some() || live(transcript));
+}
+
+#[test]
+fn every_row_of_the_recovery_page_names_a_transcript_and_every_transcript_has_a_row() {
+    let page = fs::read_to_string(root().join("docs/recovery.md")).unwrap();
+    let mut named: Vec<_> = page
+        .split('`')
+        .filter(|word| Path::new(word).extension().is_some_and(|it| it == "trace"))
+        .map(|word| root().join("tests/transcripts").join(word))
+        .collect();
+    named.sort();
+    named.dedup();
+    assert_eq!(named, files(&root().join("tests/transcripts")));
+}
+
+/// Runs a check on every transcript, and names those that fail it.
+fn each(check: impl Fn(&Transcript) -> bool + std::panic::RefUnwindSafe) {
+    let mut failed = Vec::new();
+    for path in files(&root().join("tests/transcripts")) {
+        let transcript = Transcript::read(&fs::read_to_string(&path).unwrap());
+        let outcome = std::panic::catch_unwind(|| check(&transcript));
+        if !outcome.unwrap_or(false) {
+            failed.push(path);
+        }
+    }
+    assert!(failed.is_empty(), "transcripts that do not hold: {failed:#?}");
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+// === Against the session alone ===
+
+/// Feeds a session piece by piece; after each message that arrives, exactly what the next lines
+/// say has left.
+fn run(transcript: &Transcript, piece: usize) -> bool {
+    let mut recorder = Recorder::default();
+    let mut session = transcript.session(&mut recorder);
+    let mut steps = transcript.steps.iter().peekable();
+    while let Some(step) = steps.next() {
+        arrive(&mut session, &step.what, piece, &mut recorder);
+        let mut expected = Recorder::default();
+        while let Some(step) = steps.next_if(|it| !is_arrival(&it.what)) {
+            expect(&mut expected, &step.what, transcript);
+        }
+        assert!(
+            recorder == expected,
+            "line {}:\n got  {}\n want {}",
+            step.line,
+            show(&recorder),
+            show(&expected)
+        );
+        recorder.clear();
+    }
+    true
+}
+
+fn is_arrival(what: &What) -> bool {
+    matches!(what, What::Arrives(..) | What::End)
+}
+
+fn arrive(session: &mut Session, what: &What, piece: usize, recorder: &mut Recorder) {
+    let (sender, message) = match what {
+        What::Arrives(sender, message) => (*sender, message.bytes()),
+        What::End => return session.handle_backend_end(recorder),
+        other => panic!("nothing has arrived yet, but: {other:?}"),
+    };
+    let mut input = Vec::new();
+    for bytes in message.chunks(piece) {
+        input.extend_from_slice(bytes);
+        let done = match sender {
+            Sender::Frontend => session.handle_frontend(&input, recorder),
+            Sender::Backend => session.handle_backend(&input, recorder).unwrap(),
+        };
+        input.drain(..done);
+    }
+    assert!(input.is_empty(), "a whole message was left over: {what:?}");
+}
+
+fn expect(expected: &mut Recorder, what: &What, transcript: &Transcript) {
+    match what {
+        What::Lookup => expected.to_backend.extend(transcript.lookup()),
+        What::Leaves(Sender::Frontend, message) => expected.to_backend.extend(message.bytes()),
+        What::Leaves(Sender::Backend, message) => expected.to_frontend.extend(message.bytes()),
+        What::Note(note) => expected.notes.push(note.clone()),
+        What::Arrives(..) | What::End => {}
+    }
+}
+
+fn show(recorder: &Recorder) -> String {
+    format!(
+        "to server {:?}, to client {:?}, notes {:?}",
+        recorder.to_backend.escape_ascii().to_string(),
+        recorder.to_frontend.escape_ascii().to_string(),
+        recorder.notes
+    )
+}
+
+// === Against a real server ===
+
+fn live(transcript: &Transcript) -> bool {
+    let database = Database::new();
+    for sql in &transcript.setup {
+        database.sql(sql);
+    }
+    let proxy = Proxy::start(&rules(transcript));
+    let mut client =
+        Wire::connect(proxy.address(), &wire::startup(&[("database", &database.name)]));
+    for step in &transcript.steps {
+        live_step(&mut client, step);
+    }
+    let notes: Vec<_> = transcript.steps.iter().filter_map(note).collect();
+    let logged = proxy.log_lines(r#""event":"conflict""#, notes.len());
+    assert_eq!(logged.iter().map(|line| outcome(line)).collect::<Vec<_>>(), notes);
+    true
+}
+
+/// `absorbed`, or `shown` and the reason, of a line of the log.
+fn outcome(line: &str) -> String {
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    format!("{} {}", field("outcome"), field("reason")).trim_end().to_owned()
+}
+
+fn live_step(client: &mut Wire, step: &Step) {
+    match &step.what {
+        What::Arrives(Sender::Frontend, message) => client.send(&message.bytes()),
+        What::Leaves(Sender::Backend, expected) => {
+            let Some(got) = client.message() else { panic!("line {}: the end", step.line) };
+            assert!(
+                expected.is_like(got.tag, &got.body),
+                "line {}: got {got}, want {expected:?}",
+                step.line
+            );
+        }
+        _ => {}
+    }
+}
+
+fn note(step: &Step) -> Option<String> {
+    match &step.what {
+        What::Note(note) => Some(note.clone()),
+        _ => None,
+    }
+}
+
+fn rules(transcript: &Transcript) -> String {
+    let rules = transcript.rules.iter().enumerate().map(|(number, rule)| {
+        let (constraint, action) = (&rule.constraint, rule.action.as_str());
+        format!(
+            "[[rule]]\nid = \"r{number}\"\nconstraint = \"{constraint}\"\naction = \"{action}\"\n"
+        )
+    });
+    rules.collect()
+}

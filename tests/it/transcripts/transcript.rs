@@ -1,0 +1,206 @@
+//! The transcript files: what they say, and a session fed with it.
+//!
+//! ```text
+//! # What happens here, in a sentence or two.
+//! rule t_pkey                      a listed constraint; `rule t_pkey observe` and so on
+//! index public.t.t_pkey            what the catalog knows; flags: deferrable, behind-view
+//! setup CREATE TABLE ...           for the run against a real server
+//!
+//! C>S Query "SELECT 1"             the client sends, and it goes on to the server unchanged
+//! S>C ReadyForQuery I              the server sends, and it goes on to the client unchanged
+//! C>P ...                          the client sends, the proxy receives
+//! P>S ...                          the proxy sends to the server
+//! S>P ...                          the server sends, the proxy receives
+//! P>C ...                          the proxy sends to the client
+//! lookup                           the proxy sends its catalog lookup to the server
+//! end                              the server's side of the connection ends
+//! note absorbed                    the outcome of a 23505, with the reason if it was shown
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pgabsorb::rules::{Action, Constraint, ConstraintGlob, Origin, Rule, RuleId, Ruleset};
+use pgabsorb::session::catalog::{self, Catalog, Index, SharedCatalog};
+use pgabsorb::session::output::{Note, Outcome, Output};
+use pgabsorb::session::{Session, Setup};
+use pgabsorb::sql::Encoding;
+
+use super::message::{Sender, Written};
+
+/// One file, read.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    pub rules: Vec<Rule>,
+    pub indexes: Vec<(Constraint, Index)>,
+    pub setup: Vec<String>,
+    /// Why the run against a real server leaves it out.
+    pub offline: Option<String>,
+    pub steps: Vec<Step>,
+}
+
+/// One line, with its number.
+#[derive(Debug)]
+pub struct Step {
+    pub line: usize,
+    pub what: What,
+}
+
+#[derive(Debug, PartialEq)]
+pub enum What {
+    /// Something arrives at the proxy.
+    Arrives(Sender, Written),
+    /// Something must leave it, towards the other side of its sender.
+    Leaves(Sender, Written),
+    /// The catalog lookup must leave towards the server.
+    Lookup,
+    Note(String),
+    End,
+}
+
+impl Transcript {
+    pub fn read(text: &str) -> Self {
+        let mut read = Self::default();
+        for (at, line) in text.lines().enumerate() {
+            let result = read.line(at + 1, line.trim());
+            result.unwrap_or_else(|error| panic!("line {}: {error}: {line}", at + 1));
+        }
+        read
+    }
+
+    fn line(&mut self, number: usize, line: &str) -> Result<(), String> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let mut step = |what| self.steps.push(Step { line: number, what });
+        match word {
+            "" | "#" => {}
+            "rule" => self.rules.push(rule(rest)),
+            "index" => self.indexes.push(index(rest)),
+            "setup" => self.setup.push(rest.to_owned()),
+            "offline" => self.offline = Some(rest.to_owned()),
+            "note" => step(What::Note(rest.to_owned())),
+            "end" => step(What::End),
+            "lookup" => step(What::Lookup),
+            _ => {
+                let (sender, marks) = marks(word).ok_or("unknown mark")?;
+                let message = Written::read(sender, rest)?;
+                if marks.0 {
+                    step(What::Arrives(sender, message.clone()));
+                }
+                if marks.1 {
+                    step(What::Leaves(sender, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A session in the state after start-up, with this transcript's rules and catalog.
+    pub fn session(&self, recorder: &mut Recorder) -> Session {
+        let catalog = SharedCatalog::default();
+        if !self.indexes.is_empty() {
+            catalog.store(self.indexes.iter().cloned().collect::<Catalog>());
+        }
+        let mut session = Session::new(Setup {
+            origin: Origin { database: "d".into(), user: "u".into(), ..Origin::default() },
+            rules: Arc::new(Ruleset::new(self.rules.clone())),
+            catalog: Arc::new(catalog),
+            inspect: 4096,
+        });
+        for line in [
+            r"ParameterStatus client_encoding UTF8",
+            r"ParameterStatus standard_conforming_strings on",
+            r"ReadyForQuery I",
+        ] {
+            let message = Written::read(Sender::Backend, line).unwrap();
+            session.handle_backend(&message.bytes(), recorder).unwrap();
+        }
+        recorder.clear();
+        session
+    }
+
+    /// The catalog lookup for this transcript's rules.
+    pub fn lookup(&self) -> Bytes {
+        catalog::lookup(&Ruleset::new(self.rules.clone()), Encoding::Utf8)
+    }
+}
+
+/// The sender of a line's message, and whether it arrives at and leaves the proxy.
+fn marks(word: &str) -> Option<(Sender, (bool, bool))> {
+    Some(match word {
+        "C>S" => (Sender::Frontend, (true, true)),
+        "C>P" => (Sender::Frontend, (true, false)),
+        "P>S" => (Sender::Frontend, (false, true)),
+        "S>C" => (Sender::Backend, (true, true)),
+        "S>P" => (Sender::Backend, (true, false)),
+        "P>C" => (Sender::Backend, (false, true)),
+        _ => return None,
+    })
+}
+
+fn rule(text: &str) -> Rule {
+    let (constraint, action) = text.split_once(' ').unwrap_or((text, "absorb"));
+    let id = RuleId::new("listed").unwrap();
+    let action = match action {
+        "absorb" => Action::Absorb,
+        "observe" => Action::Observe,
+        "alert" => Action::Alert,
+        other => panic!("action {other}"),
+    };
+    Rule { action, ..Rule::new(id, ConstraintGlob::new(constraint).unwrap()) }
+}
+
+fn index(text: &str) -> (Constraint, Index) {
+    let mut words = text.split(' ');
+    let constraint = constraint(words.next().unwrap());
+    let mut index =
+        Index { root: constraint.clone(), columns: "id".to_owned(), immediate: true, plain: true };
+    for word in words {
+        match word {
+            "deferrable" => index.immediate = false,
+            "behind-view" => index.plain = false,
+            root => index.root = self::constraint(root),
+        }
+    }
+    (constraint, index)
+}
+
+fn constraint(text: &str) -> Constraint {
+    let parts: Vec<_> = text.split('.').map(str::to_owned).collect();
+    let [schema, table, name] = parts.try_into().expect("schema.table.name");
+    Constraint { schema, table, name }
+}
+
+/// All that a session has put out since the last look.
+#[derive(Debug, Default, PartialEq)]
+pub struct Recorder {
+    pub to_backend: Vec<u8>,
+    pub to_frontend: Vec<u8>,
+    pub notes: Vec<String>,
+}
+
+impl Recorder {
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Output for Recorder {
+    fn to_backend(&mut self, bytes: &[u8]) {
+        self.to_backend.extend_from_slice(bytes);
+    }
+
+    fn to_frontend(&mut self, bytes: &[u8]) {
+        self.to_frontend.extend_from_slice(bytes);
+    }
+
+    fn note(&mut self, note: Note) {
+        self.notes.push(match note {
+            Note::Conflict(conflict) => match conflict.outcome {
+                Outcome::Shown(reason) => format!("shown {}", reason.name()),
+                outcome => outcome.name().to_owned(),
+            },
+            Note::LookupFailed { .. } => "lookup failed".to_owned(),
+            Note::OutOfStep { .. } => "out of step".to_owned(),
+        });
+    }
+}
