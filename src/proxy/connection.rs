@@ -59,6 +59,8 @@ pub(super) struct Side {
     unread: Vec<u8>,
     /// To be written.
     unsent: Vec<u8>,
+    /// There was nothing to read, and the task is woken when there is.
+    dry: bool,
     /// The peer sends no more.
     ended: bool,
     /// We send no more.
@@ -99,6 +101,7 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> Poll<End> {
+        (self.server.dry, self.client.dry) = (false, false);
         loop {
             let mut progress = self.server.flush(cx) | self.client.flush(cx);
             progress |= match self.read_server(cx, scratch, notes) {
@@ -122,7 +125,7 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> Result<bool, ProtocolViolation> {
-        if self.server.ended || self.client.is_full() {
+        if self.server.ended || self.server.dry || self.client.is_full() {
             return Ok(false);
         }
         let Poll::Ready(read) = self.server.read(cx, scratch) else { return Ok(false) };
@@ -184,6 +187,7 @@ impl Side {
             socket,
             unread: Vec::new(),
             unsent: Vec::new(),
+            dry: false,
             ended: false,
             shut: false,
             broken: None,
@@ -202,7 +206,10 @@ impl Side {
     fn read<'a>(&mut self, cx: &mut Context<'_>, scratch: &'a mut [u8]) -> Poll<&'a [u8]> {
         let mut buffer = ReadBuf::new(scratch);
         match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                self.dry = true;
+                return Poll::Pending;
+            }
             Poll::Ready(Ok(())) => self.ended = buffer.filled().is_empty(),
             Poll::Ready(Err(error)) => {
                 self.ended = true;

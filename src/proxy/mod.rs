@@ -9,6 +9,7 @@ mod connection;
 pub mod log;
 mod socket;
 mod startup;
+mod stopping;
 
 use std::future::poll_fn;
 use std::io;
@@ -22,7 +23,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Address, KeyValues, Limits};
@@ -30,6 +30,7 @@ use crate::rules::Ruleset;
 
 use catalogs::{Catalogs, LIFETIME};
 use socket::{Detached, Listener, Socket};
+use stopping::Stopping;
 
 /// Connections that may be starting up, cancelling or being refused beside the sessions.
 const UNSTARTED: usize = 256;
@@ -85,7 +86,7 @@ struct Shared {
     /// One permit a session.
     sessions: Semaphore,
     next_session: AtomicU64,
-    stopping: CancellationToken,
+    stopping: Stopping,
 }
 
 /// A proxy whose sockets are bound.
@@ -114,7 +115,7 @@ impl Proxy {
             key_values: log::KeyLog::new(settings.key_values),
             catalogs: Catalogs::default(),
             next_session: AtomicU64::new(1),
-            stopping: CancellationToken::new(),
+            stopping: Stopping::default(),
         });
         Ok(Self { runtime, listeners, shared })
     }
@@ -140,7 +141,7 @@ impl Proxy {
                 () = self.shared.catalogs.expire_every(LIFETIME) => {}
             }
         });
-        self.shared.stopping.cancel();
+        self.shared.stopping.say();
         drop(self.listeners);
         for worker in workers {
             worker.join();

@@ -196,11 +196,7 @@ fn setup(shared: &Shared, parameters: &StartupParameters) -> Setup {
 
 async fn run(shared: &Shared, scratch: &super::Scratch, mut connection: Connection, peer: String) {
     let mut log = SessionLog::new(shared, peer);
-    let end = tokio::select! {
-        biased;
-        end = connection.run(scratch, &mut log) => Some(end),
-        () = shared.stopping.cancelled() => None,
-    };
+    let end = shared.stopping.or(connection.run(scratch, &mut log)).await;
     log.ended(end.as_ref());
     let last_word = match end {
         Some(End::Client(_)) => return,
@@ -258,12 +254,8 @@ async fn cancel(shared: &Shared, client: Socket, packet: &[u8]) {
 /// A replication connection, or one whose protocol the server will refuse in its own words: the
 /// bytes are not looked at.
 async fn splice(shared: &Shared, mut client: Socket, mut server: Socket) {
-    tokio::select! {
-        copied = tokio::io::copy_bidirectional(&mut client, &mut server) => {
-            if let Err(error) = copied {
-                tracing::debug!(%error, "a replication connection broke");
-            }
-        }
-        () = shared.stopping.cancelled() => {}
+    let copying = tokio::io::copy_bidirectional(&mut client, &mut server);
+    if let Some(Err(error)) = shared.stopping.or(copying).await {
+        tracing::debug!(%error, "a replication connection broke");
     }
 }
