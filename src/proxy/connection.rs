@@ -244,7 +244,17 @@ impl Side {
             return true;
         }
         self.unsent = unsent;
+        self.forget_sent();
         written > 0
+    }
+
+    /// Gives back the room of what has been written, once it is the greater part: a peer that is
+    /// never quick enough to empty the buffer must not make it grow without end.
+    fn forget_sent(&mut self) {
+        if self.sent > self.unsent.len() / 2 {
+            self.unsent.drain(..self.sent);
+            self.sent = 0;
+        }
     }
 
     fn write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {

@@ -4,6 +4,7 @@
 mod cancel;
 mod command;
 mod fake;
+mod flow;
 mod log;
 mod process;
 
