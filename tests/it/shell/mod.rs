@@ -7,6 +7,7 @@ mod fake;
 mod flow;
 mod log;
 mod process;
+mod sockets;
 
 use std::io::{Read, Write};
 
