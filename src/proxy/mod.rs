@@ -202,7 +202,11 @@ impl Worker {
         let work = work(Arc::clone(shared), Arc::clone(&load), arrivals);
         let thread = thread::Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || runtime.block_on(work))?;
+            .spawn(move || {
+                runtime.block_on(work);
+                // A name that is still being looked up is not waited for.
+                runtime.shutdown_background();
+            })?;
         Ok(Self { thread, clients, load })
     }
 

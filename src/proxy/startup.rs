@@ -71,7 +71,12 @@ pub(super) async fn serve(
     peer: String,
 ) {
     let startup_timeout = shared.limits.startup_timeout;
-    match timeout(startup_timeout, first_packet(&mut client)).await {
+    let first = tokio::select! {
+        biased;
+        first = timeout(startup_timeout, first_packet(&mut client)) => first,
+        () = shared.stopping.cancelled() => return,
+    };
+    match first {
         Ok(Ok(First { packet, asked: Asked::Session(parameters) })) => {
             session(&shared, &scratch, client, packet, parameters, peer).await;
         }
@@ -157,7 +162,7 @@ async fn session(
     let server = match connect(shared, &packet).await {
         Ok(server) => server,
         Err(refusal) => {
-            tracing::warn!(client = peer, %refusal, "the server could not be reached");
+            tracing::warn!(client = peer, %refusal, "a session could not begin");
             return refuse(client, &refusal).await;
         }
     };
@@ -173,7 +178,12 @@ async fn session(
 async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
     let unreachable = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
     let limit = shared.limits.connect_timeout;
-    let mut server = match timeout(limit, Socket::connect(&shared.upstream)).await {
+    let connected = tokio::select! {
+        biased;
+        connected = timeout(limit, Socket::connect(&shared.upstream)) => connected,
+        () = shared.stopping.cancelled() => return Err(Refusal::Stopping),
+    };
+    let mut server = match connected {
         Ok(connected) => connected.map_err(unreachable)?,
         Err(_) => return Err(Refusal::ConnectTimeout(shared.upstream.to_string(), limit)),
     };
@@ -247,7 +257,12 @@ async fn cancel(shared: &Shared, client: Socket, packet: &[u8]) {
         let gone = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
         tokio::io::copy(&mut server, &mut tokio::io::sink()).await.map_err(gone)
     };
-    match timeout(CANCEL_TIMEOUT, forward).await {
+    let forwarded = tokio::select! {
+        biased;
+        forwarded = timeout(CANCEL_TIMEOUT, forward) => forwarded,
+        () = shared.stopping.cancelled() => return,
+    };
+    match forwarded {
         Ok(Ok(_)) => {}
         Ok(Err(refusal)) => tracing::warn!(%refusal, "a cancel request could not be passed on"),
         Err(_) => tracing::warn!("the server did not close a cancel request's connection in time"),

@@ -8,6 +8,7 @@ mod flow;
 mod log;
 mod process;
 mod sockets;
+mod stopping;
 
 use std::io::{Read, Write};
 
