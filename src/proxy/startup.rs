@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::rules::Origin;
+use crate::rules::{NAME_BYTES, Origin};
 use crate::session::{Session, Setup};
 use crate::wire::backend::SqlState;
 use crate::wire::build;
@@ -192,16 +192,22 @@ async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
 }
 
 fn setup(shared: &Shared, parameters: &StartupParameters) -> Setup {
+    let (database, user) = (cut(&parameters.database), cut(&parameters.user));
     Setup {
         origin: Origin {
-            database: String::from_utf8_lossy(&parameters.database).into_owned(),
-            user: String::from_utf8_lossy(&parameters.user).into_owned(),
+            database: String::from_utf8_lossy(database).into_owned(),
+            user: String::from_utf8_lossy(user).into_owned(),
             application_name: String::new(),
         },
         rules: Arc::clone(&shared.rules),
-        catalog: shared.catalogs.of(&parameters.database),
+        catalog: shared.catalogs.of(database),
         inspect: shared.limits.inspect,
     }
+}
+
+/// A name as far as the server reads it: it cuts longer ones by bytes.
+fn cut(name: &[u8]) -> &[u8] {
+    name.get(..NAME_BYTES).unwrap_or(name)
 }
 
 async fn run(shared: &Shared, scratch: &super::Scratch, mut connection: Connection, peer: String) {

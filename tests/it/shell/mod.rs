@@ -6,6 +6,7 @@ mod command;
 mod fake;
 mod flow;
 mod log;
+mod origins;
 mod process;
 mod sockets;
 mod stopping;
