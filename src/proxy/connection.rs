@@ -30,12 +30,20 @@ const UNSENT_LIMIT: usize = 256 * 1024;
 pub(super) enum End {
     /// The server closed, as it does after Terminate and FATAL; what it sent has been passed on.
     Server,
+    /// The server closed though nobody had said goodbye, as it does when its process is killed.
+    /// What it sent has been passed on, and so is its end, as it came: every driver knows what a
+    /// connection that ends without a word is, and a word of the proxy's own would hide from it
+    /// that the server had none.
+    ServerLeft,
     /// The client is gone, with no way to tell it anything.
     Client(io::Error),
-    /// The server's connection broke; what it sent has been passed on.
+    /// The server's connection broke; what it sent has been passed on. A reset cannot be, so a
+    /// FATAL takes its place, unless the server's own came before it.
     ServerLost(io::Error),
     /// The server broke the protocol.
     Violation(ProtocolViolation),
+    /// The client was not logged in in time.
+    NotLoggedIn,
 }
 
 /// Where a session's facts go.
@@ -175,7 +183,12 @@ impl Connection {
             return Some(End::Client(error));
         }
         if self.server.ended && self.client.is_flushed() {
-            return Some(self.server.broken.take().map_or(End::Server, End::ServerLost));
+            let goodbye = self.session.goodbye_was_said();
+            return Some(match self.server.broken.take() {
+                Some(error) if !goodbye => End::ServerLost(error),
+                None if !goodbye && !self.client.ended => End::ServerLeft,
+                _ => End::Server,
+            });
         }
         None
     }

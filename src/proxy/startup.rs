@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use crate::rules::{NAME_BYTES, Origin};
@@ -46,6 +47,8 @@ pub(super) enum Refusal {
     Violation(crate::session::ProtocolViolation),
     #[error("terminating connection: the connection to the server was lost: {0}")]
     ServerLost(io::Error),
+    #[error("canceling authentication due to timeout")]
+    NotLoggedIn,
 }
 
 impl Refusal {
@@ -59,6 +62,7 @@ impl Refusal {
             Self::Stopping => b"57P01",
             Self::Violation(_) => b"08P01",
             Self::ServerLost(_) => b"08006",
+            Self::NotLoggedIn => b"57014",
         })
     }
 }
@@ -156,12 +160,13 @@ async fn session(
     parameters: StartupParameters,
     peer: String,
 ) {
-    let Ok(_permit) = shared.sessions.try_acquire() else {
+    let Ok(permit) = shared.sessions.try_acquire() else {
         return refuse(client, &Refusal::Full(shared.limits.connections)).await;
     };
     let server = match connect(shared, &packet).await {
         Ok(server) => server,
         Err(refusal) => {
+            drop(permit);
             tracing::warn!(client = peer, %refusal, "a session could not begin");
             return refuse(client, &refusal).await;
         }
@@ -172,7 +177,7 @@ async fn session(
     }
     let session = Session::new(setup(shared, &parameters));
     drop(parameters);
-    run(shared, scratch, Connection::new(session, client, server), peer).await;
+    run(shared, scratch, Connection::new(session, client, server), permit, peer).await;
 }
 
 async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
@@ -210,25 +215,50 @@ fn cut(name: &[u8]) -> &[u8] {
     name.get(..NAME_BYTES).unwrap_or(name)
 }
 
-async fn run(shared: &Shared, scratch: &super::Scratch, mut connection: Connection, peer: String) {
+async fn run(
+    shared: &Shared,
+    scratch: &super::Scratch,
+    mut connection: Connection,
+    permit: SemaphorePermit<'_>,
+    peer: String,
+) {
     let mut log = SessionLog::new(shared, peer);
     let end = tokio::select! {
         biased;
-        end = connection.run(scratch, &mut log) => Some(end),
+        end = run_to_end(&mut connection, scratch, &mut log, shared.limits.startup_timeout) => {
+            Some(end)
+        }
         () = shared.stopping.cancelled() => None,
     };
     log.ended(end.as_ref());
     let last_word = match end {
         Some(End::Client(_)) => return,
-        Some(End::Server) => None,
+        Some(End::Server | End::ServerLeft) => None,
         Some(End::ServerLost(error)) => Some(Refusal::ServerLost(error)),
         Some(End::Violation(violation)) => Some(Refusal::Violation(violation)),
+        Some(End::NotLoggedIn) => Some(Refusal::NotLoggedIn),
         None => Some(Refusal::Stopping),
     };
     let last_word = last_word.filter(|_| connection.can_address_client());
+    // The server's connection is closed here; whoever sees the end may come back at once.
     let (mut client, unsent) = connection.into_client();
+    drop(permit);
     if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
         close(client, last_word.as_ref()).await;
+    }
+}
+
+/// Runs a session; that its client is not logged in in time is an end too.
+async fn run_to_end(
+    connection: &mut Connection,
+    scratch: &super::Scratch,
+    log: &mut SessionLog<'_>,
+    limit: Duration,
+) -> End {
+    match timeout(limit, connection.run(scratch, log)).await {
+        Ok(end) => end,
+        Err(_) if connection.session.is_logged_in() => connection.run(scratch, log).await,
+        Err(_) => End::NotLoggedIn,
     }
 }
 
@@ -286,4 +316,6 @@ async fn splice(shared: &Shared, mut client: Socket, mut server: Socket) {
         }
         () = shared.stopping.cancelled() => {}
     }
+    drop(server);
+    close(client, None).await;
 }

@@ -3,11 +3,13 @@
 
 mod cancel;
 mod command;
+mod endings;
 mod fake;
 mod flow;
 mod log;
 mod origins;
 mod process;
+mod refusals;
 mod sockets;
 mod stopping;
 
