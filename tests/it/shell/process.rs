@@ -69,6 +69,12 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
+    /// Takes away the right to open more files and sockets than these.
+    pub fn limit_descriptors(&self, count: u32) {
+        let limit = format!("prlimit --nofile={count}:{count} --pid {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &limit]).status().unwrap().success());
+    }
+
     /// Waits for its end.
     pub fn exit(&mut self) -> ExitStatus {
         let mut status = None;

@@ -226,3 +226,17 @@ fn a_client_that_does_not_log_in_in_time_is_told_so_and_leaves_its_place() {
     others.send(&message(b'Z', b"I"));
     assert_eq!(other.until(b'Z', 1).len(), 1);
 }
+
+#[test]
+fn a_proxy_that_runs_out_of_descriptors_serves_again_once_it_has_some() {
+    let (_held, nowhere) = dead_port();
+    let proxy = Process::start("", &nowhere.to_string());
+    proxy.limit_descriptors(40);
+    let crowd: Vec<_> = (0..60).map(|_| TcpStream::connect(proxy.address()).unwrap()).collect();
+    proxy.output.wait_for("a client could not be accepted", 2);
+    drop(crowd);
+    let mut wire = Wire::open(proxy.address());
+    wire.send(&startup(&[]));
+    let text = fatal(&mut wire);
+    assert!(text.contains("Connection refused"), "{text}");
+}
