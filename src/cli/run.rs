@@ -1,7 +1,7 @@
 //! `pgabsorb run`: the proxy, until a signal stops it.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io, io::Write as _};
 
 use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,27 +29,32 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
         rules,
         key_values: settings.log.key_values,
     })?;
-    eprintln!(
-        "pgabsorb ready: listening on {}, forwarding to {upstream}",
-        list(&proxy.addresses())
-    );
-    proxy.run(stopped())?;
-    eprintln!("pgabsorb stopped");
+    let addresses = list(&proxy.addresses());
+    let ready = format!("pgabsorb ready: listening on {addresses}, forwarding to {upstream}");
+    proxy.run(stopped(&ready))?;
+    say("pgabsorb stopped");
     Ok(())
 }
 
-/// Resolves at SIGTERM or SIGINT.
-async fn stopped() {
+/// Says that the proxy is ready, now that it can be stopped; resolves at SIGTERM or SIGINT.
+async fn stopped(ready: &str) {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("no signal handler could be installed: only SIGKILL stops this process");
+        say(ready);
         return std::future::pending().await;
     };
+    say(ready);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// One line on standard error; that nobody is there to read it is no reason to end.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn list(addresses: &[Address]) -> String {

@@ -30,12 +30,20 @@ const UNSENT_LIMIT: usize = 256 * 1024;
 pub(super) enum End {
     /// The server closed, as it does after Terminate and FATAL; what it sent has been passed on.
     Server,
+    /// The server closed though nobody had said goodbye, as it does when its process is killed.
+    /// What it sent has been passed on, and so is its end, as it came: every driver knows what a
+    /// connection that ends without a word is, and a word of the proxy's own would hide from it
+    /// that the server had none.
+    ServerLeft,
     /// The client is gone, with no way to tell it anything.
     Client(io::Error),
-    /// The server's connection broke; what it sent has been passed on.
+    /// The server's connection broke; what it sent has been passed on. A reset cannot be, so a
+    /// FATAL takes its place, unless the server's own came before it.
     ServerLost(io::Error),
     /// The server broke the protocol.
     Violation(ProtocolViolation),
+    /// The client was not logged in in time.
+    NotLoggedIn,
 }
 
 /// Where a session's facts go.
@@ -72,6 +80,22 @@ pub(super) struct Side {
 impl Connection {
     pub(super) fn new(session: Session, client: Socket, server: Socket) -> Self {
         Self { session, client: Side::new(client), server: Side::new(server) }
+    }
+
+    /// Runs the session until its client is logged in, or to an end before that.
+    pub(super) async fn log_in(
+        &mut self,
+        scratch: &Mutex<Vec<u8>>,
+        notes: &mut impl Notes,
+    ) -> Option<End> {
+        poll_fn(|cx| {
+            let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
+            match self.poll(cx, &mut scratch, notes) {
+                Poll::Pending if self.session.is_logged_in() => Poll::Ready(None),
+                polled => polled.map(Some),
+            }
+        })
+        .await
     }
 
     /// Runs the session to its end.
@@ -175,7 +199,12 @@ impl Connection {
             return Some(End::Client(error));
         }
         if self.server.ended && self.client.is_flushed() {
-            return Some(self.server.broken.take().map_or(End::Server, End::ServerLost));
+            let goodbye = self.session.goodbye_was_said();
+            return Some(match self.server.broken.take() {
+                Some(error) if !goodbye => End::ServerLost(error),
+                None if !goodbye && !self.client.ended => End::ServerLeft,
+                _ => End::Server,
+            });
         }
         None
     }

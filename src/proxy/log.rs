@@ -56,6 +56,13 @@ impl<'a> SessionLog<'a> {
         match end {
             None => tracing::debug!(client, session, "session ended: stopping"),
             Some(End::Server) => tracing::debug!(client, session, "session ended"),
+            Some(End::ServerLeft) => {
+                let event = "session ended: the server closed the connection unexpectedly";
+                tracing::warn!(client, session, "{event}");
+            }
+            Some(End::NotLoggedIn) => {
+                tracing::warn!(client, session, "session ended: the client did not log in in time");
+            }
             Some(End::Client(error)) => {
                 tracing::debug!(client, session, %error, "session ended: the client is gone");
             }

@@ -32,8 +32,8 @@ use catalogs::{Catalogs, LIFETIME};
 use socket::{Detached, Listener, Socket};
 use stopping::Stopping;
 
-/// Connections that may be starting up, cancelling or being refused beside the sessions.
-const UNSTARTED: usize = 256;
+/// Connections that may wait for a worker to take them over; behind them, nothing is accepted.
+const ARRIVALS: usize = 256;
 
 /// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -167,7 +167,7 @@ async fn forever(futures: impl Iterator<Item = impl Future<Output = ()>>) {
 async fn accept(listener: &Listener, workers: &[Worker]) {
     loop {
         match listener.accept().await {
-            Ok((client, peer)) => assign(client, peer, workers),
+            Ok((client, peer)) => assign(client, peer, workers).await,
             Err(error) => {
                 tracing::warn!(%error, "a client could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -176,13 +176,13 @@ async fn accept(listener: &Listener, workers: &[Worker]) {
     }
 }
 
-fn assign(client: Socket, peer: String, workers: &[Worker]) {
+async fn assign(client: Socket, peer: String, workers: &[Worker]) {
     let Some(worker) = workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed))
     else {
         return;
     };
     match client.detach() {
-        Ok(client) => worker.take(client, peer),
+        Ok(client) => worker.take(client, peer).await,
         Err(error) => tracing::warn!(%error, client = peer, "a client could not be handed on"),
     }
 }
@@ -197,21 +197,23 @@ struct Worker {
 
 impl Worker {
     fn start(number: usize, shared: &Arc<Shared>) -> io::Result<Self> {
-        let (clients, arrivals) = mpsc::channel(UNSTARTED);
+        let (clients, arrivals) = mpsc::channel(ARRIVALS);
         let load = Arc::new(AtomicUsize::new(0));
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let work = work(Arc::clone(shared), Arc::clone(&load), arrivals);
-        let thread = thread::Builder::new()
-            .name(format!("worker-{number}"))
-            .spawn(move || runtime.block_on(work))?;
+        let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            runtime.block_on(work);
+            // A name that is still being looked up is not waited for.
+            runtime.shutdown_background();
+        })?;
         Ok(Self { thread, clients, load })
     }
 
-    fn take(&self, client: Detached, peer: String) {
+    async fn take(&self, client: Detached, peer: String) {
         self.load.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.clients.try_send((client, peer)) {
-            self.load.fetch_sub(1, Ordering::Relaxed);
-            tracing::warn!(%error, "a client was dropped: too many are connecting at once");
+        if self.clients.send((client, peer)).await.is_err() {
+            // Its load stays, so that the other workers are preferred.
+            tracing::error!("a client was dropped: its worker is gone");
         }
     }
 

@@ -1,6 +1,7 @@
 //! One end of a connection: TCP or a Unix-domain socket, as the session's shell uses it.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -162,6 +163,16 @@ impl Drop for Listener {
 }
 
 async fn remove_stale(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        // Connecting to it would be refused just like connecting to a socket left behind.
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            let why = "a file that is not a socket is in its place";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
     match UnixStream::connect(path).await {
         Ok(_) => {
             Err(io::Error::new(io::ErrorKind::AddrInUse, "another process is listening there"))
@@ -169,7 +180,6 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
 }

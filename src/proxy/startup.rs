@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
-use crate::rules::Origin;
+use crate::rules::{NAME_BYTES, Origin};
 use crate::session::{Session, Setup};
 use crate::wire::backend::SqlState;
 use crate::wire::build;
@@ -46,6 +47,8 @@ pub(super) enum Refusal {
     Violation(crate::session::ProtocolViolation),
     #[error("terminating connection: the connection to the server was lost: {0}")]
     ServerLost(io::Error),
+    #[error("canceling authentication due to timeout")]
+    NotLoggedIn,
 }
 
 impl Refusal {
@@ -59,6 +62,7 @@ impl Refusal {
             Self::Stopping => b"57P01",
             Self::Violation(_) => b"08P01",
             Self::ServerLost(_) => b"08006",
+            Self::NotLoggedIn => b"57014",
         })
     }
 }
@@ -71,7 +75,9 @@ pub(super) async fn serve(
     peer: String,
 ) {
     let startup_timeout = shared.limits.startup_timeout;
-    match timeout(startup_timeout, first_packet(&mut client)).await {
+    let first = timeout(startup_timeout, first_packet(&mut client));
+    let Some(first) = shared.stopping.or(first).await else { return };
+    match first {
         Ok(Ok(First { packet, asked: Asked::Session(parameters) })) => {
             session(&shared, &scratch, client, packet, parameters, peer).await;
         }
@@ -151,13 +157,14 @@ async fn session(
     parameters: StartupParameters,
     peer: String,
 ) {
-    let Ok(_permit) = shared.sessions.try_acquire() else {
+    let Ok(permit) = shared.sessions.try_acquire() else {
         return refuse(client, &Refusal::Full(shared.limits.connections)).await;
     };
     let server = match connect(shared, &packet).await {
         Ok(server) => server,
         Err(refusal) => {
-            tracing::warn!(client = peer, %refusal, "the server could not be reached");
+            drop(permit);
+            tracing::warn!(client = peer, %refusal, "a session could not begin");
             return refuse(client, &refusal).await;
         }
     };
@@ -167,13 +174,15 @@ async fn session(
     }
     let session = Session::new(setup(shared, &parameters));
     drop(parameters);
-    run(shared, scratch, Connection::new(session, client, server), peer).await;
+    run(shared, scratch, Connection::new(session, client, server), permit, peer).await;
 }
 
 async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
     let unreachable = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
     let limit = shared.limits.connect_timeout;
-    let mut server = match timeout(limit, Socket::connect(&shared.upstream)).await {
+    let connecting = timeout(limit, Socket::connect(&shared.upstream));
+    let connected = shared.stopping.or(connecting).await.ok_or(Refusal::Stopping)?;
+    let mut server = match connected {
         Ok(connected) => connected.map_err(unreachable)?,
         Err(_) => return Err(Refusal::ConnectTimeout(shared.upstream.to_string(), limit)),
     };
@@ -182,33 +191,63 @@ async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
 }
 
 fn setup(shared: &Shared, parameters: &StartupParameters) -> Setup {
+    let (database, user) = (cut(&parameters.database), cut(&parameters.user));
     Setup {
         origin: Origin {
-            database: String::from_utf8_lossy(&parameters.database).into_owned(),
-            user: String::from_utf8_lossy(&parameters.user).into_owned(),
+            database: String::from_utf8_lossy(database).into_owned(),
+            user: String::from_utf8_lossy(user).into_owned(),
             application_name: String::new(),
         },
         rules: Arc::clone(&shared.rules),
-        catalog: shared.catalogs.of(&parameters.database),
+        catalog: shared.catalogs.of(database),
         inspect: shared.limits.inspect,
     }
 }
 
-async fn run(shared: &Shared, scratch: &super::Scratch, mut connection: Connection, peer: String) {
+/// A name as far as the server reads it: it cuts longer ones by bytes.
+fn cut(name: &[u8]) -> &[u8] {
+    name.get(..NAME_BYTES).unwrap_or(name)
+}
+
+async fn run(
+    shared: &Shared,
+    scratch: &super::Scratch,
+    mut connection: Connection,
+    permit: SemaphorePermit<'_>,
+    peer: String,
+) {
     let mut log = SessionLog::new(shared, peer);
-    let end = shared.stopping.or(connection.run(scratch, &mut log)).await;
+    let running = run_to_end(&mut connection, scratch, &mut log, shared.limits.startup_timeout);
+    let end = shared.stopping.or(running).await;
     log.ended(end.as_ref());
     let last_word = match end {
         Some(End::Client(_)) => return,
-        Some(End::Server) => None,
+        Some(End::Server | End::ServerLeft) => None,
         Some(End::ServerLost(error)) => Some(Refusal::ServerLost(error)),
         Some(End::Violation(violation)) => Some(Refusal::Violation(violation)),
+        Some(End::NotLoggedIn) => Some(Refusal::NotLoggedIn),
         None => Some(Refusal::Stopping),
     };
     let last_word = last_word.filter(|_| connection.can_address_client());
+    // The server's connection is closed here; whoever sees the end may come back at once.
     let (mut client, unsent) = connection.into_client();
+    drop(permit);
     if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
         close(client, last_word.as_ref()).await;
+    }
+}
+
+/// Runs a session; that its client is not logged in in time is an end too.
+async fn run_to_end(
+    connection: &mut Connection,
+    scratch: &super::Scratch,
+    log: &mut SessionLog<'_>,
+    limit: Duration,
+) -> End {
+    match timeout(limit, connection.log_in(scratch, log)).await {
+        Ok(Some(end)) => end,
+        Ok(None) => connection.run(scratch, log).await,
+        Err(_) => End::NotLoggedIn,
     }
 }
 
@@ -243,7 +282,9 @@ async fn cancel(shared: &Shared, client: Socket, packet: &[u8]) {
         let gone = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
         tokio::io::copy(&mut server, &mut tokio::io::sink()).await.map_err(gone)
     };
-    match timeout(CANCEL_TIMEOUT, forward).await {
+    let forwarded = timeout(CANCEL_TIMEOUT, forward);
+    let Some(forwarded) = shared.stopping.or(forwarded).await else { return };
+    match forwarded {
         Ok(Ok(_)) => {}
         Ok(Err(refusal)) => tracing::warn!(%refusal, "a cancel request could not be passed on"),
         Err(_) => tracing::warn!("the server did not close a cancel request's connection in time"),
@@ -258,4 +299,6 @@ async fn splice(shared: &Shared, mut client: Socket, mut server: Socket) {
     if let Some(Err(error)) = shared.stopping.or(copying).await {
         tracing::debug!(%error, "a replication connection broke");
     }
+    drop(server);
+    close(client, None).await;
 }

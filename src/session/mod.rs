@@ -84,8 +84,17 @@ pub struct Session {
     backend_pid: Option<i32>,
     held: Option<Box<Held>>,
     lookup: Lookup,
-    /// A FATAL has passed: what comes after it, if anything, is the end of the connection.
-    server_said_goodbye: bool,
+    goodbye: Goodbye,
+}
+
+/// Who has announced the end of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goodbye {
+    Unsaid,
+    /// By Terminate.
+    Client,
+    /// By FATAL: what comes after it, if anything, is the end of the connection.
+    Server,
 }
 
 /// Where the session's own catalog lookup stands.
@@ -118,7 +127,7 @@ impl Session {
             backend_pid: None,
             held: None,
             lookup: Lookup::default(),
-            server_said_goodbye: false,
+            goodbye: Goodbye::Unsaid,
         }
     }
 
@@ -177,7 +186,19 @@ impl Session {
     /// and is not in the middle of a message.
     #[must_use]
     pub fn can_end_with_fatal(&self) -> bool {
-        !self.server_said_goodbye && self.backend.at_boundary()
+        self.goodbye != Goodbye::Server && self.backend.at_boundary()
+    }
+
+    /// Whether either side has announced the end, by Terminate or FATAL.
+    #[must_use]
+    pub fn goodbye_was_said(&self) -> bool {
+        self.goodbye != Goodbye::Unsaid
+    }
+
+    /// Whether the client is logged in: the server has been ready for its queries.
+    #[must_use]
+    pub fn is_logged_in(&self) -> bool {
+        self.status.is_some()
     }
 
     fn frontend_interest(tag: u8) -> Interest {
@@ -206,7 +227,12 @@ impl Session {
             FrontendMessage::CopyEnd => Expected::CopyEnd,
             FrontendMessage::Malformed(tag) if frame.whole => Expected::malformed(tag),
             FrontendMessage::Malformed(_) => return self.ledger.lose(),
-            FrontendMessage::Other(_) => return,
+            FrontendMessage::Other(tag) => {
+                if tag == b'X' && self.goodbye == Goodbye::Unsaid {
+                    self.goodbye = Goodbye::Client;
+                }
+                return;
+            }
         };
         if self.lookup_is_due(&expected) {
             passage.insert(&catalog::lookup(&self.rules, self.syntax.encoding));
@@ -294,7 +320,7 @@ impl Session {
         let fields = ErrorFields::new(frame.body());
         self.show_held(passage);
         if matches!(fields.severity(), Some(b"FATAL" | b"PANIC")) {
-            self.server_said_goodbye = true;
+            self.goodbye = Goodbye::Server;
             return Fate::Pass;
         }
         if matches!(self.ledger.head(), Some(Expected::Lookup)) {

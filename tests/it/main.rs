@@ -25,5 +25,8 @@ mod model;
 // A proxy without rules changes not a byte.
 mod oracle;
 
+// The program itself: its sockets, limits, signals, log and command line.
+mod shell;
+
 // Real drivers see listed duplicates succeed, and everything else as it is.
 mod drivers;

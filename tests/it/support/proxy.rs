@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::{env, fs, thread};
 
 use tempfile::TempDir;
@@ -75,15 +75,16 @@ impl Drop for Proxy {
     }
 }
 
-/// What the proxy prints on its standard output, one JSON object per line.
+/// What the proxy prints on its standard output, one JSON object per line, or on the other one.
 #[derive(Default)]
-struct Log {
+pub struct Log {
     lines: Mutex<Vec<String>>,
     grown: Condvar,
 }
 
 impl Log {
-    fn collect(log: &Arc<Self>, output: impl Read + Send + 'static) {
+    /// Reads the output to its end on a thread of its own.
+    pub fn collect(log: &Arc<Self>, output: impl Read + Send + 'static) {
         let log = Arc::clone(log);
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -93,7 +94,8 @@ impl Log {
         });
     }
 
-    fn wait_for(&self, needle: &str, count: usize) -> Vec<String> {
+    /// Waits until `count` lines contain `needle`, and returns all that do.
+    pub fn wait_for(&self, needle: &str, count: usize) -> Vec<String> {
         let found = |lines: &Vec<String>| -> Vec<String> {
             lines.iter().filter(|line| line.contains(needle)).cloned().collect()
         };
@@ -107,8 +109,10 @@ impl Log {
         matching
     }
 
-    fn text(&self) -> String {
-        self.lines.lock().expect("unpoisoned").join("\n")
+    /// All lines up to now.
+    pub fn text(&self) -> String {
+        // A failed wait has poisoned it, and this is what its message needs.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
     }
 }
 

@@ -42,6 +42,11 @@ impl Wire {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connect");
         stream.set_nodelay(true).expect("nodelay");
         stream.set_write_timeout(Some(PATIENCE)).expect("write timeout");
+        Self::over(stream)
+    }
+
+    /// On a connection that the caller has made.
+    pub fn over(stream: TcpStream) -> Self {
         let mut reader = stream.try_clone().expect("clone");
         let (sender, chunks) = sync_channel(1024);
         thread::spawn(move || {
