@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Address, Config, Overrides};
-use crate::proxy::{Proxy, Settings};
+use crate::proxy::{Proxy, Settings, StartError};
+use crate::rules::Ruleset;
 
 use super::logging;
 
@@ -22,13 +23,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     };
     let _flushed_at_end = logging::start(&settings.log)?;
     let upstream = settings.upstream.clone();
-    let proxy = Proxy::bind(Settings {
-        listen: settings.listen,
-        upstream: settings.upstream,
-        limits: settings.limits,
-        rules,
-        key_values: settings.log.key_values,
-    })?;
+    let proxy = bind(settings, rules)?;
     eprintln!(
         "pgabsorb ready: listening on {}, forwarding to {upstream}",
         list(&proxy.addresses())
@@ -38,8 +33,19 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A proxy as a rules file describes it.
+pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> Result<Proxy, StartError> {
+    Proxy::bind(Settings {
+        listen: settings.listen,
+        upstream: settings.upstream,
+        limits: settings.limits,
+        rules,
+        key_values: settings.log.key_values,
+    })
+}
+
 /// Resolves at SIGTERM or SIGINT.
-async fn stopped() {
+pub(super) async fn stopped() {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
