@@ -3,12 +3,11 @@
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use pgabsorb::cli::throwaway::{Options, Throwaway};
 
-use crate::support::PATIENCE;
 use crate::support::wire::{Wire, lines, startup};
+use crate::support::{PATIENCE, wait_until};
 
 #[test]
 fn a_dropped_server_leaves_neither_process_nor_directory() {
@@ -64,14 +63,6 @@ fn an_owner_that_waits_to_be_killed() {
     let text = format!("{} {}\n", server.address(), server.socket_directory().display());
     std::fs::write(report, text).unwrap();
     thread::park_timeout(PATIENCE);
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
-        thread::park_timeout(Duration::from_millis(5));
-    }
 }
 
 /// Names the file in which the owner reports its server.
