@@ -196,3 +196,17 @@ Next: list a constraint of your own in rules.toml (docs/rules.md), then
   pgabsorb run --config rules.toml --upstream localhost:5432
 and let your application connect to port 7432 instead of 5432.
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_that_absorbs_nothing_fails_and_says_what() {
+        let expected = Expected::of(2);
+        let error = expected.verify(&expected.bare, &expected.bare, &[]).unwrap_err().to_string();
+        assert!(!error.contains("straight at the server"), "{error}");
+        assert!(error.contains("at pgabsorb: Tally { stored: 2, present: 0"), "{error}");
+        assert!(error.contains("the log has 0 conflicts"), "{error}");
+    }
+}
