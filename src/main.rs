@@ -22,6 +22,8 @@ enum Command {
     Run(File),
     /// Check a rules file: list every mistake, or say what each rule does.
     Check(File),
+    /// See it work: a throwaway PostgreSQL, webhooks delivered several times, and the proxy.
+    Demo,
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
             &mut std::io::stdout(),
             &mut std::io::stderr(),
         ),
+        Command::Demo => cli::demo::demo(),
     };
     result.unwrap_or_else(|error| {
         eprintln!("pgabsorb: {error:#}");

@@ -1,7 +1,8 @@
-//! The commands, one file each. What they tell people goes to standard error, what they log or
-//! answer to standard output.
+//! The commands, one file or folder each. What they tell people goes to standard error, what they
+//! log or answer to standard output.
 
 pub mod check;
+pub mod demo;
 mod logging;
 pub mod run;
 pub mod throwaway;

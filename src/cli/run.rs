@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Address, Config, Overrides};
-use crate::proxy::{Proxy, Settings};
+use crate::proxy::{Proxy, Settings, StartError};
+use crate::rules::Ruleset;
 
 use super::logging;
 
@@ -22,30 +23,33 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     };
     let _flushed_at_end = logging::start(&settings.log)?;
     let upstream = settings.upstream.clone();
-    let proxy = Proxy::bind(Settings {
+    let proxy = bind(settings, rules)?;
+    let addresses = list(&proxy.addresses());
+    let ready = format!("pgabsorb ready: listening on {addresses}, forwarding to {upstream}");
+    proxy.run(stopped(|| say(&ready)))?;
+    say("pgabsorb stopped");
+    Ok(())
+}
+
+/// A proxy as a rules file describes it.
+pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> Result<Proxy, StartError> {
+    Proxy::bind(Settings {
         listen: settings.listen,
         upstream: settings.upstream,
         limits: settings.limits,
         rules,
         key_values: settings.log.key_values,
-    })?;
-    let addresses = list(&proxy.addresses());
-    let ready = format!("pgabsorb ready: listening on {addresses}, forwarding to {upstream}");
-    proxy.run(stopped(&ready))?;
-    say("pgabsorb stopped");
-    Ok(())
+    })
 }
 
-/// Says that the proxy is ready, now that it can be stopped; resolves at SIGTERM or SIGINT.
-async fn stopped(ready: &str) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+/// Resolves at SIGTERM or SIGINT; `heard` is called when they no longer end the process at once.
+pub(super) async fn stopped(heard: impl FnOnce()) {
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    heard();
+    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
         tracing::error!("no signal handler could be installed: only SIGKILL stops this process");
-        say(ready);
         return std::future::pending().await;
     };
-    say(ready);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

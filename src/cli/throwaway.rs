@@ -201,7 +201,7 @@ fn find_user(passwd: &str, name: &str) -> Option<(u32, u32)> {
 
 /// The directory of the server's programs: the one we are told, `pg_config`'s, the newest that
 /// Debian has installed, or the first of PATH.
-fn find_programs() -> Result<PathBuf, ThrowawayError> {
+pub(super) fn find_programs() -> Result<PathBuf, ThrowawayError> {
     let mut looked_in: Vec<PathBuf> = Vec::new();
     looked_in.extend(env::var_os(BIN_VARIABLE).map(PathBuf::from));
     let pg_config = Command::new("pg_config").arg("--bindir").stdin(Stdio::null()).output();

@@ -30,3 +30,6 @@ mod shell;
 
 // Real drivers see listed duplicates succeed, and everything else as it is.
 mod drivers;
+
+// The demo does what it says, and leaves nothing behind.
+mod demo;
