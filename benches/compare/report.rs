@@ -11,13 +11,15 @@ use crate::needs::Programs;
 use crate::options::Options;
 use crate::sample::Sample;
 
-/// The machine's kind and the versions of what is compared.
+/// The machine's kind, how busy it is already, and the versions of what is compared.
 pub(crate) fn machine(programs: &Programs) -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let kernel = kernel.split('-').next().unwrap_or_default().trim();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "{cores} cores, Linux {kernel}; {}; {}; {}\n",
+        "{cores} cores, Linux {kernel}, load average {load} at the start; {}; {}; {}\n",
         version(&programs.pgbench, "--version"),
         version(&programs.pgbouncer, "--version"),
         version(&programs.haproxy, "-v"),
