@@ -39,26 +39,15 @@ pub(super) enum Expected {
     Close(Object),
     Sync,
     FunctionCall,
+    /// An extended-query message whose names could not be read: they are longer than its opening,
+    /// or it is malformed, and then only an error will answer it.
+    Unreadable,
     /// CopyDone or CopyFail: no reply, but the end of what a CopyInResponse makes the server eat.
     CopyEnd,
     /// The proxy's own Sync, after an error that came before the client sent one.
     OwnSync,
     /// The proxy's own catalog lookup, from Parse to Sync.
     Lookup,
-}
-
-impl Expected {
-    /// The reply to a message whose fields could not be read: an error, so its names are moot.
-    pub(super) fn malformed(tag: u8) -> Self {
-        match tag {
-            b'Q' => Self::Query(Text::Other),
-            b'P' => Self::Parse { name: Name::default(), text: Text::Other },
-            b'B' => Self::Bind { portal: Name::default(), statement: Name::default() },
-            b'D' => Self::Describe(Object::Portal(Name::default())),
-            b'C' => Self::Close(Object::Portal(Name::default())),
-            _ => Self::Execute { portal: Name::default() },
-        }
-    }
 }
 
 /// What a Describe or Close is about.
@@ -77,8 +66,9 @@ pub(super) enum Received {
     Part,
     /// The end of the reply to this entry.
     Answer(Expected),
-    /// Nobody asked for it: the ledger has lost its place for good.
-    OutOfStep,
+    /// Nobody asked for it: the ledger has lost its place for good, and replies to the proxy's own
+    /// questions can no longer be told from the client's, if any were `owed`.
+    OutOfStep { owed: bool },
 }
 
 /// What an ErrorResponse was the reply to.
@@ -212,10 +202,7 @@ impl Ledger {
                 self.segment = Segment::default();
                 Received::Aside
             }
-            Step::None => {
-                self.lose();
-                Received::OutOfStep
-            }
+            Step::None => self.lose(),
         }
     }
 
@@ -269,7 +256,7 @@ impl Ledger {
     }
 
     fn answer(&mut self, tag: u8) -> Received {
-        let Some(entry) = self.queue.pop_front() else { return Received::OutOfStep };
+        let Some(entry) = self.queue.pop_front() else { return self.lose() };
         self.answered += 1;
         self.ate_sync = false;
         self.count(tag);
@@ -314,10 +301,12 @@ impl Ledger {
         }
     }
 
-    /// Replies can no longer be told apart: nothing is expected of them any more.
-    pub(super) fn lose(&mut self) {
+    fn lose(&mut self) -> Received {
+        let is_own = |entry: &Expected| matches!(entry, Expected::OwnSync | Expected::Lookup);
+        let owed = self.queue.iter().any(is_own);
         self.trust = Trust::Lost;
         self.queue.clear();
+        Received::OutOfStep { owed }
     }
 }
 
@@ -337,17 +326,21 @@ fn ends_with_ready(entry: &Expected) -> bool {
 /// The manual's [message flow](https://www.postgresql.org/docs/current/protocol-flow.html), as a
 /// table of messages and the replies to them.
 fn step(head: &Expected, tag: u8) -> Step {
-    use Expected::{Bind, Close, Describe, Execute, FunctionCall, Lookup, Parse, Query};
+    use Expected::{
+        Bind, Close, Describe, Execute, FunctionCall, Lookup, Parse, Query, Unreadable,
+    };
     match (head, tag) {
         (entry, b'Z') if ends_with_ready(entry) => Step::Last,
         (Parse { .. }, b'1')
         | (Bind { .. }, b'2')
         | (Close(_), b'3')
         | (Describe(_), b'T' | b'n')
-        | (Execute { .. }, b'C' | b'I' | b's') => Step::Last,
+        | (Execute { .. }, b'C' | b'I' | b's')
+        | (Unreadable, b'1' | b'2' | b'3' | b'n' | b'T' | b'C' | b'I' | b's') => Step::Last,
         (Query(_), b'T' | b'D' | b'C' | b'I' | b'G' | b'H' | b'W')
         | (Execute { .. }, b'D' | b'G' | b'H' | b'W')
         | (Describe(Object::Statement(_)), b't')
+        | (Unreadable, b't' | b'D' | b'G' | b'H')
         | (FunctionCall, b'V')
         | (Lookup, _) => Step::Part,
         _ => Step::None,

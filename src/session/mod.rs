@@ -47,6 +47,9 @@ pub enum ProtocolViolation {
     /// The server sent a message that cannot be one.
     #[error("the server broke the protocol: {0}")]
     BadLength(#[from] BadLength),
+    /// Replies came that nobody asked for, and some of the proxy's own were still to come.
+    #[error("the server broke the protocol: its replies are out of step")]
+    OutOfStep,
     /// The server left the idle state while the proxy alone was talking to it.
     #[error("the server broke the protocol: it opened a transaction that nobody began")]
     UnaskedTransaction,
@@ -225,8 +228,8 @@ impl Session {
             FrontendMessage::Sync => Expected::Sync,
             FrontendMessage::FunctionCall => Expected::FunctionCall,
             FrontendMessage::CopyEnd => Expected::CopyEnd,
-            FrontendMessage::Malformed(tag) if frame.whole => Expected::malformed(tag),
-            FrontendMessage::Malformed(_) => return self.ledger.lose(),
+            FrontendMessage::Malformed(b'Q') => Expected::Query(Text::Other),
+            FrontendMessage::Malformed(_) => Expected::Unreadable,
             FrontendMessage::Other(tag) => {
                 if tag == b'X' && self.goodbye == Goodbye::Unsaid {
                     self.goodbye = Goodbye::Client;
@@ -285,14 +288,15 @@ impl Session {
                 self.lookup_reply(frame);
                 Ok(Fate::Withhold)
             }
-            _ => {
-                self.reply(frame, passage);
-                Ok(Fate::Pass)
-            }
+            _ => self.reply(frame, passage),
         }
     }
 
-    fn reply(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) {
+    fn reply(
+        &mut self,
+        frame: &Frame<'_>,
+        passage: &mut Passage<'_, '_>,
+    ) -> Result<Fate, ProtocolViolation> {
         self.show_held(passage);
         if frame.tag == b'C' && renames(backend::command_tag(frame.body())) {
             self.statements.forget();
@@ -310,9 +314,11 @@ impl Session {
             Received::Answer(Expected::Close(Object::Portal(name))) => {
                 self.statements.closed_portal(&name);
             }
-            Received::OutOfStep => passage.note(Note::OutOfStep { tag: frame.tag }),
+            Received::Answer(Expected::Unreadable) => self.statements.forget(),
+            Received::OutOfStep { owed } => return out_of_step(frame.tag, owed, passage),
             Received::Aside | Received::Part | Received::Answer(_) => {}
         }
+        Ok(Fate::Pass)
     }
 
     /// An ErrorResponse: the one message that may not reach the client.
@@ -356,10 +362,7 @@ impl Session {
                 Err(ProtocolViolation::UnaskedTransaction)
             }
             Received::Answer(Expected::OwnSync) => Ok(Fate::Withhold),
-            Received::OutOfStep => {
-                passage.note(Note::OutOfStep { tag: b'Z' });
-                Ok(Fate::Pass)
-            }
+            Received::OutOfStep { owed } => out_of_step(b'Z', owed, passage),
             _ => Ok(Fate::Pass),
         }
     }
@@ -433,6 +436,17 @@ impl Session {
 enum Fate {
     Pass,
     Withhold,
+}
+
+/// From here on the session only forwards, unless that would show the client replies that are not
+/// its own.
+fn out_of_step(
+    tag: u8,
+    owed: bool,
+    passage: &mut Passage<'_, '_>,
+) -> Result<Fate, ProtocolViolation> {
+    passage.note(Note::OutOfStep { tag });
+    if owed { Err(ProtocolViolation::OutOfStep) } else { Ok(Fate::Pass) }
 }
 
 fn interest(is_read: bool) -> Interest {

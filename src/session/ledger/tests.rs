@@ -30,7 +30,7 @@ fn all_expected(ledger: &mut Ledger, tags: &[u8]) {
         } else {
             let received = ledger.received(tag);
             assert!(
-                !matches!(received, Received::OutOfStep),
+                !matches!(received, Received::OutOfStep { .. }),
                 "{} in {}",
                 char::from(tag),
                 tags.escape_ascii()
@@ -131,9 +131,24 @@ fn a_copy_that_fails_leaves_a_doubt_until_a_later_message_is_answered() {
 #[test]
 fn a_reply_that_nobody_asked_for_loses_the_place_for_good() {
     let mut ledger = after(vec![query()]);
-    assert!(matches!(ledger.received(b'2'), Received::OutOfStep));
+    assert!(matches!(ledger.received(b'2'), Received::OutOfStep { owed: false }));
     ledger.sent(query());
     all_expected(&mut ledger, b"CZCZ");
     assert!(matches!(ledger.failed(), Failed::Unasked));
     assert!(!ledger.is_sure() && !ledger.is_quiescent());
+}
+
+#[test]
+fn a_reply_that_nobody_asked_for_while_the_proxy_awaits_its_own_is_owed() {
+    let mut ledger = after(vec![query(), Expected::Lookup]);
+    assert!(matches!(ledger.received(b'2'), Received::OutOfStep { owed: true }));
+}
+
+#[test]
+fn a_message_with_unreadable_names_is_answered_like_any_of_its_kind() {
+    let unreadable = |count| (0..count).map(|_| Expected::Unreadable).collect::<Vec<_>>();
+    let mut ledger = after(unreadable(5));
+    ledger.sent(Expected::Sync);
+    all_expected(&mut ledger, b"12tnDC3Z");
+    assert!(ledger.is_quiescent());
 }
