@@ -33,6 +33,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
 
 /// A proxy as a rules file describes it.
 pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> Result<Proxy, StartError> {
+    raise_descriptor_limit(settings.limits.connections);
     Proxy::bind(Settings {
         listen: settings.listen,
         upstream: settings.upstream,
@@ -41,6 +42,23 @@ pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> Result<Proxy, 
         key_values: settings.log.key_values,
     })
 }
+
+/// Two descriptors for each session, and some for the rest: as many as the system lets us have.
+fn raise_descriptor_limit(connections: usize) {
+    let wanted = 2 * connections as u64 + SPARE_DESCRIPTORS;
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => tracing::warn!(
+            limit,
+            wanted,
+            "fewer descriptors than [limits] connections needs: raise ulimit -n or lower it"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the descriptor limit could not be raised"),
+    }
+}
+
+/// Descriptors for listeners, logs, event queues, and connections that are not sessions.
+const SPARE_DESCRIPTORS: u64 = 128;
 
 /// Resolves at SIGTERM or SIGINT; `heard` is called when they no longer end the process at once.
 pub(super) async fn stopped(heard: impl FnOnce()) {

@@ -1,6 +1,7 @@
 //! `pgabsorb run` and what it is told by arguments, variables and the rules file.
 
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 use super::one_query;
 use super::process::Process;
@@ -82,4 +83,24 @@ fn a_log_file_that_cannot_be_written_is_named() {
 
 fn connect(proxy: &Process) -> std::net::TcpStream {
     std::net::TcpStream::connect(proxy.address()).unwrap()
+}
+
+#[test]
+fn fewer_descriptors_than_the_sessions_need_are_told_at_the_start() {
+    let limited = |descriptors: &str| {
+        let option = format!("--nofile={descriptors}");
+        Process::run("[limits]\nconnections = 200\n", |command| {
+            let mut limited = Command::new("prlimit");
+            limited.arg(option).arg(command.get_program()).args(command.get_args());
+            limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            limited.args(["--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:1"]);
+            limited.stdout(Stdio::piped()).stderr(Stdio::piped());
+            *command = limited;
+        })
+    };
+    limited("300:300").output.wait_for("fewer descriptors", 1);
+    let raised = limited("100:1000");
+    raised.signal("TERM");
+    raised.errors.wait_for("pgabsorb stopped", 1);
+    assert!(!raised.output.text().contains("descriptor"), "{}", raised.output.text());
 }
