@@ -109,9 +109,6 @@ enum Intake {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
     Sure,
-    /// A COPY failed with a Sync before its end, which the server may or may not have eaten: one
-    /// ReadyForQuery more may come, until the entry at this position has been answered.
-    DoubtUntil(u64),
     Lost,
 }
 
@@ -121,10 +118,8 @@ pub(super) struct Ledger {
     queue: VecDeque<Expected>,
     intake: Intake,
     trust: Trust,
-    /// Entries answered since the start.
-    answered: u64,
-    /// Whether the COPY at the head has eaten a Sync.
-    ate_sync: bool,
+    /// Whether the COPY at the head has eaten a Sync, or what it may refuse.
+    ate: bool,
     segment: Segment,
 }
 
@@ -135,8 +130,7 @@ impl Ledger {
             queue: VecDeque::from([Expected::Startup]),
             intake: Intake::Reading,
             trust: Trust::Sure,
-            answered: 0,
-            ate_sync: false,
+            ate: false,
             segment: Segment::default(),
         }
     }
@@ -169,7 +163,7 @@ impl Ledger {
         match (self.intake, &message) {
             _ if self.trust == Trust::Lost => {}
             (Intake::CopyIn, Expected::CopyEnd) => self.intake = Intake::Reading,
-            (Intake::CopyIn, _) => self.ate_sync = true,
+            (Intake::CopyIn, _) => self.ate = true,
             (Intake::SkippingToSync, Expected::Sync | Expected::OwnSync) => {
                 self.intake = Intake::Reading;
                 self.queue.push_back(message);
@@ -188,20 +182,8 @@ impl Ledger {
         }
         self.drop_stray_copy_ends();
         match self.queue.front().map_or(Step::None, |head| step(head, tag)) {
-            Step::Part => {
-                self.confirm();
-                self.part(tag)
-            }
-            Step::Last => {
-                if tag != b'Z' {
-                    self.confirm();
-                }
-                self.answer(tag)
-            }
-            Step::None if tag == b'Z' && !self.is_sure() => {
-                self.segment = Segment::default();
-                Received::Aside
-            }
+            Step::Part => self.part(tag),
+            Step::Last => self.answer(tag),
             Step::None => self.lose(),
         }
     }
@@ -209,29 +191,28 @@ impl Ledger {
     /// An ErrorResponse has come that does not end the connection.
     pub(super) fn failed(&mut self) -> Failed {
         self.drop_stray_copy_ends();
-        if self.trust == Trust::Lost {
-            return Failed::Unasked;
-        }
-        self.confirm();
-        if self.ate_sync {
-            self.ate_sync = false;
-            self.trust = Trust::DoubtUntil(self.answered + self.queue.len() as u64);
-        }
         if self.intake == Intake::CopyIn {
             self.intake = Intake::Reading;
         }
         match self.queue.front() {
-            None => Failed::Unasked,
+            // Whether a failed COPY had eaten what was sent behind it, nobody can know: one
+            // ReadyForQuery more may come, or not.
+            Some(_) if self.ate => self.lose_track(),
             Some(head) if ends_with_ready(head) => Failed::Head,
             Some(_) => self.skip_to_sync(),
+            None => self.lose_track(),
         }
+    }
+
+    fn lose_track(&mut self) -> Failed {
+        self.lose();
+        Failed::Unasked
     }
 
     fn skip_to_sync(&mut self) -> Failed {
         let is_sync = |entry: &Expected| matches!(entry, Expected::Sync | Expected::OwnSync);
         let end = self.queue.iter().position(is_sync).unwrap_or(self.queue.len());
         let mut dropped: Vec<_> = self.queue.drain(..end).collect();
-        self.answered += dropped.len() as u64;
         self.segment.open = true;
         self.segment.begun = false;
         if self.queue.is_empty() {
@@ -257,8 +238,7 @@ impl Ledger {
 
     fn answer(&mut self, tag: u8) -> Received {
         let Some(entry) = self.queue.pop_front() else { return self.lose() };
-        self.answered += 1;
-        self.ate_sync = false;
+        self.ate = false;
         self.count(tag);
         Received::Answer(entry)
     }
@@ -275,19 +255,11 @@ impl Ledger {
         }
     }
 
-    /// A reply other than ReadyForQuery to an entry that was sent after the doubt arose: whatever
-    /// ReadyForQuery was in doubt would have come before it.
-    fn confirm(&mut self) {
-        if matches!(self.trust, Trust::DoubtUntil(position) if self.answered >= position) {
-            self.trust = Trust::Sure;
-        }
-    }
-
     /// CopyInResponse: the server now eats what it is sent, up to CopyDone or CopyFail.
     fn copy_in(&mut self) {
         let end = self.queue.iter().position(|entry| matches!(entry, Expected::CopyEnd));
         let last = end.unwrap_or_else(|| self.queue.len().saturating_sub(1));
-        self.ate_sync = self.queue.drain(1..=last).any(|entry| matches!(entry, Expected::Sync));
+        self.ate = self.queue.drain(1..=last).any(|entry| !matches!(entry, Expected::CopyEnd));
         if end.is_none() {
             self.intake = Intake::CopyIn;
         }
@@ -297,7 +269,6 @@ impl Ledger {
     fn drop_stray_copy_ends(&mut self) {
         while let Some(Expected::CopyEnd) = self.queue.front() {
             self.queue.pop_front();
-            self.answered += 1;
         }
     }
 
