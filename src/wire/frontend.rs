@@ -1,6 +1,7 @@
 //! What a client sends: views of the messages whose fields the session needs.
 
-use super::{frame::Frame, take_str, take_u8};
+use super::frame::{Frame, HEADER};
+use super::{take_str, take_u8};
 
 /// A frontend message, decoded as far as the session looks.
 ///
@@ -78,6 +79,8 @@ impl<'a> FrontendMessage<'a> {
             b'D' => Self::Describe(target(&mut body)?),
             b'E' => Self::Execute { portal: take_str(&mut body)? },
             b'C' => Self::Close(target(&mut body)?),
+            // The server refuses a Flush with a body, and then skips what follows up to Sync.
+            b'H' if frame.bytes.len() > HEADER || !frame.whole => return None,
             b'S' => Self::Sync,
             b'F' => Self::FunctionCall,
             b'c' | b'f' => Self::CopyEnd,

@@ -152,7 +152,7 @@ const FRONTEND: Names = &[
     ("Execute", b'E', "si"),
     ("Close", b'C', "bs"),
     ("Sync", b'S', ""),
-    ("Flush", b'H', ""),
+    ("Flush", b'H', "r"),
     ("Terminate", b'X', ""),
     ("FunctionCall", b'F', "r"),
     ("CopyData", b'd', "r"),
