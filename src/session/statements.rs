@@ -15,6 +15,9 @@ use crate::sql::{self, Syntax};
 const NAME_LIMIT: usize = 63;
 
 /// The name of a prepared statement or portal; empty for the unnamed one.
+///
+/// The server cuts it in its own encoding: beyond ASCII two names may be one to it that are not to
+/// the client, or the other way round. So nothing is kept under such a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Name(SmallVec<[u8; 24]>);
 
@@ -111,7 +114,7 @@ impl Statements {
 
 fn put(map: &mut HashMap<Name, Prepared>, name: Name, prepared: Option<Prepared>) {
     match prepared {
-        Some(prepared) if !matches!(prepared.text, Text::Other) => {
+        Some(prepared) if name.0.is_ascii() && !matches!(prepared.text, Text::Other) => {
             map.insert(name, prepared);
         }
         _ if map.is_empty() => {}
