@@ -460,8 +460,8 @@ fn object(target: Target<'_>) -> Object {
     }
 }
 
-/// Whether a command may have given statement names another meaning.
+/// Whether a command may have given statement names another meaning; what DO and CALL run may.
 fn renames(tag: Option<&[u8]>) -> bool {
-    let verbs: [&[u8]; 3] = [b"PREPARE", b"DEALLOCATE", b"DISCARD"];
+    let verbs: [&[u8]; 5] = [b"PREPARE", b"DEALLOCATE", b"DISCARD", b"DO", b"CALL"];
     tag.is_some_and(|tag| verbs.iter().any(|verb| tag.starts_with(verb)))
 }
