@@ -275,7 +275,12 @@ impl Session {
         match frame.tag {
             b'E' => Ok(self.error(frame, passage)),
             b'S' => {
+                let syntax = self.syntax;
                 self.parameter(frame);
+                if self.syntax != syntax {
+                    // The statement whose error is held was read otherwise than it was judged.
+                    self.show_held(passage);
+                }
                 Ok(self.aside(frame, passage))
             }
             b'N' | b'A' => Ok(self.aside(frame, passage)),
