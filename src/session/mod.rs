@@ -308,7 +308,8 @@ impl Session {
         }
         match self.ledger.received(frame.tag) {
             Received::Answer(Expected::Parse { name, text }) => {
-                self.statements.parsed(name, text, self.syntax);
+                let behind = self.ledger.segment().executed > 0;
+                self.statements.parsed(name, text, self.syntax, behind);
             }
             Received::Answer(Expected::Bind { portal, statement }) => {
                 self.statements.bound(portal, &statement);
@@ -340,10 +341,13 @@ impl Session {
         }
         let before = self.ledger.segment();
         let failed = self.ledger.failed();
-        if fields.sqlstate() != Some(SqlState::UNIQUE_VIOLATION) {
-            return Fate::Pass;
-        }
-        self.conflict(frame, before, &failed, passage)
+        let fate = if fields.sqlstate() == Some(SqlState::UNIQUE_VIOLATION) {
+            self.conflict(frame, before, &failed, passage)
+        } else {
+            Fate::Pass
+        };
+        self.statements.rolled_back();
+        fate
     }
 
     /// ReadyForQuery: the end of a segment, and the only word on what was undone.
@@ -354,9 +358,7 @@ impl Session {
     ) -> Result<Fate, ProtocolViolation> {
         let status = TransactionStatus::read(frame.body());
         self.status = status;
-        if status == Some(TransactionStatus::Idle) {
-            self.statements.transaction_ended();
-        }
+        self.statements.segment_ended(status == Some(TransactionStatus::Idle));
         self.settle_held(passage);
         match self.ledger.received(b'Z') {
             Received::Answer(Expected::Lookup) => {

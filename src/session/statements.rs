@@ -66,11 +66,17 @@ pub(super) struct Prepared {
 pub(super) struct Statements {
     prepared: HashMap<Name, Prepared>,
     portals: HashMap<Name, Prepared>,
+    /// Parsed in this segment behind a statement that ran.
+    unsettled: Vec<Name>,
 }
 
 impl Statements {
-    /// ParseComplete: `name` now is this statement.
-    pub(super) fn parsed(&mut self, name: Name, text: Text, syntax: Syntax) {
+    /// ParseComplete: `name` now is this statement, which was parsed behind another that ran in
+    /// the same segment, or not.
+    pub(super) fn parsed(&mut self, name: Name, text: Text, syntax: Syntax, behind: bool) {
+        if behind && !matches!(text, Text::Other) {
+            self.unsettled.push(name.clone());
+        }
         put(&mut self.prepared, name, Some(Prepared { text, syntax }));
     }
 
@@ -90,9 +96,20 @@ impl Statements {
         self.portals.remove(name);
     }
 
-    /// The transaction is over, and its portals with it.
-    pub(super) fn transaction_ended(&mut self) {
-        self.portals.clear();
+    /// An error undid a SET, if there was one, so that nothing will tell how the texts behind it
+    /// were read; the statements made of them stay.
+    pub(super) fn rolled_back(&mut self) {
+        for name in self.unsettled.drain(..) {
+            self.prepared.remove(&name);
+        }
+    }
+
+    /// ReadyForQuery: outside a transaction block the portals are gone.
+    pub(super) fn segment_ended(&mut self, transaction_ended: bool) {
+        self.unsettled.clear();
+        if transaction_ended {
+            self.portals.clear();
+        }
     }
 
     /// The names may mean anything now: SQL-level PREPARE and DEALLOCATE share them.
