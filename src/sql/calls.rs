@@ -34,7 +34,7 @@ fn is_scalar_group(before: &[Token<'_>]) -> bool {
         [.., schema, dot, name] if dot.is(".") => {
             schema.is_word("PG_CATALOG") && is_scalar_name(name)
         }
-        [.., last] if is_name(last) => is_scalar_name(last),
+        [.., last] if is_name(last) => is_scalar_name(last) || is_phrase(before),
         [.., last] => last.kind == Kind::Operator || last.is("(") || last.is(",") || last.is("["),
     }
 }
@@ -42,6 +42,23 @@ fn is_scalar_group(before: &[Token<'_>]) -> bool {
 fn is_scalar_name(token: &Token<'_>) -> bool {
     let name = token.text.to_ascii_lowercase();
     token.kind == Kind::Word && (is_known(SCALAR_FUNCTIONS, &name) || is_known(QUERY_WORDS, &name))
+}
+
+/// Whether the last word is a keyword that a function may be named after, in a place where only
+/// the keyword can stand.
+fn is_phrase(before: &[Token<'_>]) -> bool {
+    let [.., first, last] = before else { return false };
+    let operand = matches!(first.kind, Kind::String | Kind::Number | Kind::Parameter)
+        || first.is(")")
+        || first.is("]");
+    let begun = |words: &[&str]| first.is_word_of(words);
+    last.is_word_of(&["FILTER", "OVER"]) && first.is(")")
+        || last.is_word("ILIKE") && operand
+        || last.is_word("BY") && begun(&["ORDER", "GROUP", "PARTITION"])
+        || last.is_word("MATERIALIZED") && begun(&["AS", "NOT"])
+        || last.is_word("SECOND") && begun(&["INTERVAL", "TO"])
+        || last.is_word("VARYING") && begun(&["CHARACTER", "CHAR", "NCHAR", "BIT"])
+        || last.is_word("ZONE") && begun(&["TIME"])
 }
 
 fn is_name(token: &Token<'_>) -> bool {
