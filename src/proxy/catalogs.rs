@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::session::catalog::SharedCatalog;
 
-/// How long an answer is believed: a constraint that is made anew as another kind within this
-/// time is still taken for what it was.
-pub(super) const LIFETIME: Duration = Duration::from_secs(30);
+/// How long an answer is fresh. It is believed for that time once more, 30 seconds in all: a
+/// constraint that is made anew as another kind within them is still taken for what it was.
+pub(super) const LIFETIME: Duration = Duration::from_secs(15);
 
 /// The catalogs of the databases in use.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Catalogs {
         let mut databases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         databases.retain(|_, catalog| Arc::strong_count(catalog) > 1);
         for catalog in databases.values() {
-            catalog.clear();
+            catalog.expire();
         }
     }
 }

@@ -68,30 +68,38 @@ impl FromIterator<(Constraint, Index)> for Catalog {
 }
 
 /// The catalog of one database, shared by its sessions.
+///
+/// An answer that is too old asks for a new one, and serves until that has come or it is too old
+/// once more: a statement that is under way could not ask any more.
 #[derive(Debug, Default)]
-pub struct SharedCatalog(ArcSwapOption<Catalog>);
+pub struct SharedCatalog {
+    fresh: ArcSwapOption<Catalog>,
+    old: ArcSwapOption<Catalog>,
+}
 
 impl SharedCatalog {
     /// What was last learnt, if it has not been cleared since.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Catalog>> {
-        self.0.load_full()
+        self.fresh.load_full().or_else(|| self.old.load_full())
     }
 
     /// Whether a lookup is due.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.load().is_none()
+        self.fresh.load().is_none()
     }
 
     /// Keeps a lookup's answer for all sessions.
     pub fn store(&self, catalog: Catalog) {
-        self.0.store(Some(Arc::new(catalog)));
+        self.fresh.store(Some(Arc::new(catalog)));
     }
 
-    /// Forgets what is known, so that the next session that needs it asks again.
-    pub fn clear(&self) {
-        self.0.store(None);
+    /// What is known is old from now on, so that the next session that needs it asks again; what
+    /// was old is forgotten.
+    pub fn expire(&self) {
+        self.old.store(self.fresh.load_full());
+        self.fresh.store(None);
     }
 }
 
