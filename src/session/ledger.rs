@@ -198,7 +198,11 @@ impl Ledger {
             // Whether a failed COPY had eaten what was sent behind it, nobody can know: one
             // ReadyForQuery more may come, or not.
             Some(_) if self.ate => self.lose_track(),
-            Some(head) if ends_with_ready(head) => Failed::Head,
+            Some(head) if ends_with_ready(head) => {
+                // A second error is no longer the only reply.
+                self.segment.begun = true;
+                Failed::Head
+            }
             Some(_) => self.skip_to_sync(),
             None => self.lose_track(),
         }

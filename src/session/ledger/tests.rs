@@ -86,6 +86,17 @@ fn a_query_ends_with_its_own_ready_for_query_after_an_error() {
     assert!(ledger.is_quiescent());
 }
 
+/// The first error has gone to the client: a second one must not become a success behind it.
+#[test]
+fn an_error_begins_the_reply() {
+    let mut ledger = after(vec![query()]);
+    assert!(!ledger.segment().begun);
+    all_expected(&mut ledger, b"E");
+    assert!(ledger.segment().begun);
+    all_expected(&mut ledger, b"EZ");
+    assert!(ledger.is_quiescent() && !ledger.segment().begun);
+}
+
 #[test]
 fn a_sync_before_the_end_of_copy_data_is_eaten() {
     let pipelined = vec![execute(), Expected::Sync, Expected::CopyEnd, Expected::Sync, query()];
