@@ -86,7 +86,7 @@ impl SharedCatalog {
 
     /// Whether a lookup is due.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub fn is_due(&self) -> bool {
         self.fresh.load().is_none()
     }
 
@@ -156,3 +156,6 @@ JOIN pg_catalog.pg_index ri ON ri.indexrelid OPERATOR(pg_catalog.=) l.root
 JOIN pg_catalog.pg_class rt ON rt.oid OPERATOR(pg_catalog.=) ri.indrelid
 JOIN pg_catalog.pg_namespace rn ON rn.oid OPERATOR(pg_catalog.=) rt.relnamespace
 "#;
+
+#[cfg(test)]
+mod tests;

@@ -263,7 +263,7 @@ impl Session {
             && matches!(self.lookup, Lookup::NotAsked)
             && self.status == Some(TransactionStatus::Idle)
             && self.ledger.is_quiescent()
-            && self.catalog.is_empty()
+            && self.catalog.is_due()
     }
 
     /// A message has come from the server: whose reply is it, and does the client get it?
