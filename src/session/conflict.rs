@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::rules::{Action, Constraint};
-use crate::sql::{self, Insert, Rows, Script, Statement, Syntax};
+use crate::sql::{self, Insert, Part, Rows, Script, Statement, Syntax};
 use crate::wire::backend::ErrorFields;
 use crate::wire::build;
 use crate::wire::frame::Frame;
@@ -210,7 +210,7 @@ impl Asked {
     fn insert(&self) -> Option<&Insert> {
         let Self::Script(script, _) = self else { return None };
         match script.statements.as_slice() {
-            [Statement::Insert(insert)] => Some(insert),
+            [Part { statement: Statement::Insert(insert), .. }] => Some(insert),
             _ => None,
         }
     }
@@ -218,7 +218,7 @@ impl Asked {
     fn kind(&self) -> Option<&'static str> {
         let Self::Script(script, _) = self else { return None };
         Some(match script.statements.as_slice() {
-            [Statement::Insert(_)] => "insert",
+            [Part { statement: Statement::Insert(_), .. }] => "insert",
             [_] => "other",
             _ => "several",
         })

@@ -5,7 +5,7 @@
 //! each of its rows names the transcript that shows it on the wire.
 
 use crate::rules::Constraint;
-use crate::sql::{Insert, Rows, Script, Statement};
+use crate::sql::{Insert, Part, Rows, Script, Statement};
 use crate::wire::backend::{ErrorFields, TransactionStatus};
 
 use super::catalog::Index;
@@ -141,9 +141,9 @@ fn judge_statement<'a>(situation: &Situation<'a>) -> Result<&'a Insert, Reason> 
         ReplyTo::Unclassified => return Err(Reason::Unclassified),
     };
     match script.statements.as_slice() {
-        [Statement::Insert(insert)] => Ok(insert),
-        [Statement::DeferredChecks] => Err(Reason::Deferred),
-        [Statement::Other] => Err(Reason::NotInsert),
+        [Part { statement: Statement::Insert(insert), .. }] => Ok(insert),
+        [part] if part.statement.checks_deferred() => Err(Reason::Deferred),
+        [_] => Err(Reason::NotInsert),
         [] => Err(Reason::Unclassified),
         _ if situation.status == Some(TransactionStatus::Transaction) => Err(Reason::InTransaction),
         _ => Err(Reason::ImplicitTransaction),

@@ -28,19 +28,22 @@ pub(super) fn read(
     if tail.rows == Rows::One && !only_compute(with_list) {
         tail.rows = Rows::Calls;
     }
+    let before_returning = tokens.get(..tokens.len() - tail.returning.len()).unwrap_or_default();
     Ok(Some(Insert {
         schema,
         table,
         rows: tail.rows,
         on_conflict: tail.on_conflict,
-        returning: tail.returning,
+        returning: !tail.returning.is_empty(),
+        conflict_at: before_returning.last().map_or(0, Token::end),
     }))
 }
 
-struct Tail {
+struct Tail<'t, 'a> {
     rows: Rows,
     on_conflict: bool,
-    returning: bool,
+    /// RETURNING and what follows it.
+    returning: &'t [Token<'a>],
 }
 
 /// What is still to be read of a statement.
@@ -177,10 +180,10 @@ impl<'t, 'a> Walk<'t, 'a> {
     }
 
     /// Looks for ON CONFLICT and RETURNING, outside parentheses.
-    fn tail(&mut self, source: Rows) -> Result<Tail, Unclassified> {
+    fn tail(&mut self, source: Rows) -> Result<Tail<'t, 'a>, Unclassified> {
         let bare = source != Rows::Query && self.values_end()?;
         let rows = if bare { source } else { Rows::Query };
-        let mut tail = Tail { rows, on_conflict: false, returning: false };
+        let mut tail = Tail { rows, on_conflict: false, returning: &[] };
         let mut previous: Option<&Token<'_>> = None;
         while let Some(token) = self.rest.first() {
             if token.is("(") {
@@ -188,13 +191,16 @@ impl<'t, 'a> Walk<'t, 'a> {
                 previous = None;
                 continue;
             }
+            let from_here = self.rest;
             self.next();
             if token.is_word("RETURNING") {
                 // `AS returning` and `x.returning` are names: rare enough to leave alone.
                 if previous.is_some_and(|before| before.is(".") || before.is_word("AS")) {
                     return Err(Unclassified::Form);
                 }
-                tail.returning = true;
+                if tail.returning.is_empty() {
+                    tail.returning = from_here;
+                }
             }
             tail.on_conflict |=
                 token.is_word("CONFLICT") && previous.is_some_and(|before| before.is_word("ON"));

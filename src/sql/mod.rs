@@ -8,13 +8,19 @@
 mod builtins;
 mod calls;
 mod fingerprint;
+mod glance;
 mod insert;
 mod tokens;
+mod transaction;
 
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+
 pub use fingerprint::fingerprint;
+pub use glance::{may_check_deferred, may_insert};
+pub use transaction::TransactionCommand;
 
 use tokens::Token;
 
@@ -60,7 +66,17 @@ impl Encoding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// Its statements; none in an empty text or one of comments only.
-    pub statements: Vec<Statement>,
+    pub statements: Vec<Part>,
+}
+
+/// One statement of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is.
+    pub statement: Statement,
+    /// Its bytes: from the start of its first token to the end of its last, so without the
+    /// semicolon and without the comments around it.
+    pub range: Range<usize>,
 }
 
 /// What one statement is.
@@ -68,10 +84,24 @@ pub struct Script {
 pub enum Statement {
     /// A top-level INSERT that modifies no table beside its target.
     Insert(Insert),
-    /// COMMIT, END, PREPARE TRANSACTION, SET CONSTRAINTS: where deferred constraints are checked.
-    DeferredChecks,
+    /// What begins or ends a transaction block, or makes an aborted one live again.
+    Transaction(TransactionCommand),
+    /// SET CONSTRAINTS.
+    SetConstraints,
     /// Anything else, or an INSERT whose WITH modifies data too.
     Other,
+}
+
+impl Statement {
+    /// Whether deferred constraints are, or may be, checked while it runs.
+    #[must_use]
+    pub fn checks_deferred(&self) -> bool {
+        match self {
+            Self::Transaction(command) => command.checks_deferred(),
+            Self::SetConstraints => true,
+            Self::Insert(_) | Self::Other => false,
+        }
+    }
 }
 
 /// An [`INSERT`](https://www.postgresql.org/docs/current/sql-insert.html).
@@ -87,6 +117,9 @@ pub struct Insert {
     pub on_conflict: bool,
     /// Whether it has a RETURNING clause.
     pub returning: bool,
+    /// Where in the whole text ` ON CONFLICT (...) DO NOTHING `, with a space on either side, makes
+    /// it do nothing on a conflict. It means nothing if there is an ON CONFLICT already.
+    pub conflict_at: usize,
 }
 
 /// What an INSERT inserts.
@@ -142,28 +175,15 @@ pub fn classify(text: &[u8], syntax: Syntax) -> Result<Script, Unclassified> {
     }
     let statements = parts
         .into_iter()
-        .map(|part| statement(part, syntax.encoding))
+        .map(|tokens| part(tokens, syntax.encoding))
         .collect::<Result<_, Unclassified>>()?;
     Ok(Script { statements })
 }
 
-/// Whether a text can hold an INSERT at all: a cheap scan for the word, true in doubt.
-#[must_use]
-pub fn may_insert(text: &[u8]) -> bool {
-    holds(text, b"insert")
-}
-
-/// Whether a text may begin with COMMIT, END, PREPARE or SET: cheap, true in doubt.
-///
-/// Text that begins with a comment or a semicolon is in doubt.
-#[must_use]
-pub fn may_check_deferred(text: &[u8]) -> bool {
-    let text = text.trim_ascii_start();
-    let length = text.iter().position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(text.len());
-    match text.get(..length) {
-        None | Some([]) => !text.is_empty() && !text.starts_with(b"("),
-        Some(word) => CHECKING.iter().any(|first| word.eq_ignore_ascii_case(first.as_bytes())),
-    }
+fn part(tokens: &[Token<'_>], encoding: Encoding) -> Result<Part, Unclassified> {
+    let start = tokens.first().map_or(0, |token| token.start);
+    let end = tokens.last().map_or(0, Token::end);
+    Ok(Part { statement: statement(tokens, encoding)?, range: start..end })
 }
 
 /// Cuts at each top-level `;`; empty statements do not count.
@@ -197,25 +217,16 @@ fn split<'t, 'a>(tokens: &'t [Token<'a>]) -> Result<Vec<&'t [Token<'a>]>, Unclas
 /// PostgreSQL reads a whole Query before it runs any of it, so this cannot mislead it; it would, if
 /// the statements were to be sent one by one.
 fn names_string_syntax(text: &[u8]) -> bool {
-    holds(text, b"standard_conforming_strings")
-}
-
-/// Whether a text holds a word, in capitals or not. `word` is in small letters.
-fn holds(text: &[u8], word: &[u8]) -> bool {
-    let Some(&first) = word.first() else { return true };
-    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text).any(|start| {
-        text.get(start..start + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word))
-    })
+    glance::holds(text, b"standard_conforming_strings")
 }
 
 fn statement(tokens: &[Token<'_>], encoding: Encoding) -> Result<Statement, Unclassified> {
     let Some((first, rest)) = tokens.split_first() else { return Ok(Statement::Other) };
-    let second = |word| rest.first().is_some_and(|token: &Token<'_>| token.is_word(word));
-    let checks = first.is_word_of(&["COMMIT", "END"])
-        || first.is_word("PREPARE") && second("TRANSACTION")
-        || first.is_word("SET") && second("CONSTRAINTS");
-    if checks {
-        return Ok(Statement::DeferredChecks);
+    if let Some(command) = transaction::read(tokens) {
+        return Ok(Statement::Transaction(command));
+    }
+    if first.is_word("SET") && rest.first().is_some_and(|token| token.is_word("CONSTRAINTS")) {
+        return Ok(Statement::SetConstraints);
     }
     if first.is_word("INSERT")
         || first.is_word("WITH") && rest.iter().any(|token| token.is_word("INSERT"))
@@ -225,9 +236,6 @@ fn statement(tokens: &[Token<'_>], encoding: Encoding) -> Result<Statement, Uncl
     }
     Ok(Statement::Other)
 }
-
-/// First words of statements that check deferred constraints.
-const CHECKING: [&str; 4] = ["COMMIT", "END", "PREPARE", "SET"];
 
 /// The [encodings] whose characters beyond ASCII have no byte below 0x80, UTF8 aside.
 ///

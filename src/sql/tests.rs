@@ -8,11 +8,14 @@ use super::*;
 const ON: Syntax = Syntax { standard_conforming_strings: true, encoding: Encoding::Utf8 };
 const OFF: Syntax = Syntax { standard_conforming_strings: false, ..ON };
 
-/// A text's classification in short: `t One`, `s.t Several conflict returning`, `deferred`,
-/// `other`; statements apart by `; `, or the reason for none.
+/// A text's classification in short: `t One`, `s.t Several conflict returning`, `commit`, `other`;
+/// statements apart by `; `, or the reason for none.
 fn brief(text: &[u8], syntax: Syntax) -> String {
     match classify(text, syntax) {
-        Ok(script) => script.statements.iter().map(brief_statement).collect::<Vec<_>>().join("; "),
+        Ok(script) => {
+            let parts = script.statements.iter();
+            parts.map(|part| brief_statement(&part.statement)).collect::<Vec<_>>().join("; ")
+        }
         Err(reason) => format!("! {reason:?}"),
     }
 }
@@ -25,8 +28,21 @@ fn brief_statement(statement: &Statement) -> String {
             let returning = if insert.returning { " returning" } else { "" };
             format!("{schema}{} {:?}{conflict}{returning}", insert.table, insert.rows)
         }
-        Statement::DeferredChecks => "deferred".to_owned(),
+        Statement::Transaction(command) => brief_command(*command).to_owned(),
+        Statement::SetConstraints => "set constraints".to_owned(),
         Statement::Other => "other".to_owned(),
+    }
+}
+
+fn brief_command(command: TransactionCommand) -> &'static str {
+    match command {
+        TransactionCommand::Begin => "begin",
+        TransactionCommand::Commit { chain: false } => "commit",
+        TransactionCommand::Commit { chain: true } => "commit chain",
+        TransactionCommand::Rollback { chain: false } => "rollback",
+        TransactionCommand::Rollback { chain: true } => "rollback chain",
+        TransactionCommand::PrepareTransaction => "prepare transaction",
+        TransactionCommand::RollbackTo => "rollback to",
     }
 }
 
@@ -52,6 +68,58 @@ fn check_table(table: &str, syntax: Syntax) -> usize {
 #[test]
 fn every_form_is_what_the_table_says() {
     assert!(check_table(include_str!("tests/forms.txt"), ON) >= 150);
+}
+
+/// Each text is marked with what is to be found: `‹` and `›` around a statement, `¦` where
+/// ON CONFLICT belongs.
+#[test]
+fn a_statement_and_the_place_of_its_on_conflict_are_found_in_the_text() {
+    for marked in [
+        "‹insert into t values (1)¦›",
+        " /* a */ ‹insert into t values (1)¦› -- b\n ; -- c",
+        "‹insert into t values (1)¦ -- a\n returning a›;",
+        "‹insert into t values (1)¦returning(a)›",
+        "‹insert into t default values¦ /* returning */ returning a, b›",
+        "‹insert into t select \"returning\", ' returning ' from (select 1 returning) x¦›",
+        "‹insert into t select 1 limit $1¦ RETURNING *›",
+        "‹insert into t values (1 + -1)¦› /* é */",
+        "‹insert into é\n values\r\n('é')¦ returning \"é\"›\n;\n‹insert into é select 'é' || -1¦› ;",
+        "‹begin›;‹insert into t values (1)¦ returning a›;;‹insert into u table t¦›;‹commit and chain›",
+        "‹with x as (select 1) insert into t table x¦ returning (select 1)›",
+        "‹update t set a = 1 returning a›",
+        "; ;",
+    ] {
+        let text = marked.replace(['‹', '›', '¦'], "");
+        let script = classify(text.as_bytes(), ON).expect(marked);
+        let mut found = text.clone();
+        for part in script.statements.iter().rev() {
+            found.insert(part.range.end, '›');
+            if let Statement::Insert(insert) = &part.statement {
+                found.insert(insert.conflict_at, '¦');
+            }
+            found.insert(part.range.start, '‹');
+        }
+        // At the end of a statement both marks fall on one place.
+        assert_eq!(found.replace("›¦", "¦›"), marked);
+    }
+}
+
+#[test]
+fn deferred_constraints_are_checked_where_a_transaction_may_be_stored() {
+    let checks = |text: &str| {
+        let script = classify(text.as_bytes(), ON).expect(text);
+        script.statements.iter().any(|part| part.statement.checks_deferred())
+    };
+    for yes in
+        ["commit", "end and chain", "prepare transaction 'x'", "set constraints all immediate"]
+    {
+        assert!(checks(yes), "{yes}");
+    }
+    for no in
+        ["begin", "rollback", "rollback to x", "commit prepared 'x'", "insert into t values (1)"]
+    {
+        assert!(!checks(no), "{no}");
+    }
 }
 
 #[test]
@@ -104,27 +172,6 @@ fn encodings_are_known_by_the_names_the_server_reports() {
     }
     for name in ["SJIS", "BIG5", "GBK", "GB18030", "UHC", "JOHAB", "SHIFT_JIS_2004", "", "UTF9"] {
         assert_eq!(Encoding::named(name.as_bytes()), Encoding::Other, "{name}");
-    }
-}
-
-#[test]
-fn a_text_with_the_word_insert_may_insert() {
-    for yes in ["insert", "x INSERT y", "iInSeRt", "'insert'", "ins insert"] {
-        assert!(may_insert(yes.as_bytes()), "{yes}");
-    }
-    for no in ["", "select 1", "inser", "i", "in sert"] {
-        assert!(!may_insert(no.as_bytes()), "{no}");
-    }
-}
-
-#[test]
-fn a_text_may_check_deferred_constraints_by_its_first_word() {
-    for yes in ["commit", " END;", "Prepare transaction 'x'", "set constraints all", "/* */ x", ";"]
-    {
-        assert!(may_check_deferred(yes.as_bytes()), "{yes}");
-    }
-    for no in ["", " ", "select 1", "ending", "(select 1)", "insert into t values (1)"] {
-        assert!(!may_check_deferred(no.as_bytes()), "{no}");
     }
 }
 
@@ -197,7 +244,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(text: Vec<u8>, conforming: bool) {
         let syntax = Syntax { standard_conforming_strings: conforming, ..ON };
-        let _ = (classify(&text, syntax), fingerprint(&text, syntax), may_check_deferred(&text));
+        let _ = (classify(&text, syntax), fingerprint(&text, syntax));
     }
 
     #[test]
@@ -213,7 +260,7 @@ proptest! {
         let at = at.index(text.len() + 1);
         text.splice(at..text.len().min(at + cut), junk.bytes());
         let syntax = Syntax { standard_conforming_strings: conforming, ..ON };
-        let _ = (classify(&text, syntax), fingerprint(&text, syntax), may_check_deferred(&text));
+        let _ = (classify(&text, syntax), fingerprint(&text, syntax));
     }
 
     #[test]
@@ -221,7 +268,7 @@ proptest! {
         let quoted = value.replace('\'', "''");
         let end = if trailing { "; commit" } else { "" };
         let text = format!("insert into t values ('{quoted}', 1){end}");
-        let expected = if trailing { "t One; deferred" } else { "t One" };
+        let expected = if trailing { "t One; commit" } else { "t One" };
         prop_assert_eq!(brief(text.as_bytes(), ON), expected);
     }
 }

@@ -19,8 +19,10 @@ use super::{Encoding, Syntax, Unclassified};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'a> {
     pub(super) kind: Kind,
-    /// The token as written, quotes and all: a slice of the text, so its place is at hand.
+    /// The token as written, quotes and all.
     pub(super) text: &'a [u8],
+    /// Where in the whole text it begins.
+    pub(super) start: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,11 @@ pub(super) enum Kind {
 }
 
 impl Token<'_> {
+    /// Where in the whole text it has ended.
+    pub(super) fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+
     /// Whether this is the keyword, written without quotes. `keyword` is in capitals.
     pub(super) fn is_word(&self, keyword: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(keyword.as_bytes())
@@ -188,7 +195,7 @@ impl<'a> Reader<'a> {
                 return Err(Unclassified::Tokens);
             }
             after_escape_string = matches!(token.token, Found::EscapedStringLiteral(_));
-            self.tokens.push(Token { kind, text });
+            self.tokens.push(Token { kind, text, start: self.position - text.len() });
         }
         if self.position == self.text.len() { Ok(self.tokens) } else { Err(Unclassified::Tokens) }
     }
@@ -255,7 +262,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Cuts a run of operator characters as PostgreSQL does: `=-1` is `=` and `-`, `@-1` is `@-`.
-    fn push_operators(&mut self, start: usize) -> Result<(), Unclassified> {
+    fn push_operators(&mut self, mut start: usize) -> Result<(), Unclassified> {
         let mut run = self.text.get(start..self.position).unwrap_or_default();
         let with_next = self.text.get(start..self.text.len().min(self.position + 1));
         if with_next.is_some_and(hides_comment) {
@@ -263,7 +270,8 @@ impl<'a> Reader<'a> {
         }
         while !run.is_empty() {
             let (operator, rest) = run.split_at(operator_length(run));
-            self.tokens.push(Token { kind: Kind::Operator, text: operator });
+            self.tokens.push(Token { kind: Kind::Operator, text: operator, start });
+            start += operator.len();
             run = rest;
         }
         Ok(())
