@@ -3,6 +3,10 @@
 //! Each look is sure in one of its answers and in doubt in the other. A text that is ASCII up to some
 //! place is the same up to there in every client encoding, and a semicolon is always the byte `;`.
 
+use super::Syntax;
+use super::insert::catalog_name;
+use super::tokens::{Kind, Token};
+
 /// Whether a text can hold an INSERT at all: a scan for the word, true in doubt.
 #[must_use]
 pub fn may_insert(text: &[u8]) -> bool {
@@ -22,6 +26,103 @@ pub fn may_check_deferred(text: &[u8]) -> bool {
     }
 }
 
+/// Whether a text surely is at most one statement, which neither begins nor ends a transaction
+/// block, nor rolls anything back, nor changes what the name of a prepared statement means.
+///
+/// Text that begins with anything but a word is in doubt, as is a semicolon before the end.
+#[must_use]
+pub fn is_plain(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    let Some((word, rest)) = split_word(text) else { return text.is_empty() };
+    if is_one_of(word, &NOT_PLAIN) {
+        return false;
+    }
+    let behind = memchr::memchr(b';', rest).and_then(|end| rest.get(end + 1..));
+    behind.is_none_or(|behind| behind.trim_ascii_start().is_empty())
+}
+
+/// The table that a text of one statement inserts into, as far as a glance tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// It is an INSERT into the table of this name, which is as the catalog stores it, unless it is
+    /// nothing the server takes.
+    Table(String),
+    /// It begins neither with INSERT nor with WITH.
+    None,
+    /// What it inserts into takes more than a glance.
+    Unsure,
+}
+
+/// Looks for the target of the one statement in a text.
+///
+/// Sees `INSERT INTO [[database.]schema.]table` with ASCII names and without comments.
+#[must_use]
+pub fn insert_target(text: &[u8], syntax: Syntax) -> Target {
+    let text = text.trim_ascii_start();
+    match split_word(text) {
+        Some((word, rest)) if word.eq_ignore_ascii_case(b"INSERT") => {
+            let name = into(rest).and_then(last_name);
+            name.and_then(|name| catalog_name(&name, syntax.encoding))
+                .map_or(Target::Unsure, Target::Table)
+        }
+        Some((word, _)) if !word.eq_ignore_ascii_case(b"WITH") => Target::None,
+        _ => Target::Unsure,
+    }
+}
+
+/// What follows INTO and white space.
+fn into(text: &[u8]) -> Option<&[u8]> {
+    let (word, rest) = split_word(skip_space(text)?)?;
+    if word.eq_ignore_ascii_case(b"INTO") { skip_space(rest) } else { None }
+}
+
+/// The table's name of `[[database.]schema.]table`, if what follows shows that the name ends there.
+fn last_name(mut text: &[u8]) -> Option<Token<'_>> {
+    for _ in 0..LONGEST_PATH {
+        let (name, rest) = split_name(text)?;
+        match rest.first()? {
+            b'.' => text = rest.get(1..)?,
+            b'(' => return Some(name),
+            _ => {
+                // A dot or a comment behind the white space may go on with the name.
+                let next = *skip_space(rest)?.first()?;
+                return (next == b'(' || next.is_ascii_alphabetic()).then_some(name);
+            }
+        }
+    }
+    None
+}
+
+/// An ASCII identifier, and what follows it.
+fn split_name(text: &[u8]) -> Option<(Token<'_>, &[u8])> {
+    let (kind, (name, rest)) = match text.strip_prefix(b"\"") {
+        None => (Kind::Word, split_word(text)?),
+        Some(inner) => {
+            let length = memchr::memchr(b'"', inner)?;
+            let (name, rest) = text.split_at_checked(length + 2)?;
+            // Two quotes stand for one in the name.
+            let simple = length > 0 && !rest.starts_with(b"\"");
+            (Kind::Quoted, simple.then_some((name, rest))?)
+        }
+    };
+    name.is_ascii().then_some((Token { kind, text: name, start: 0 }, rest))
+}
+
+/// The word a text begins with, and what follows it.
+fn split_word(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let first = text.first()?;
+    if !first.is_ascii_alphabetic() && *first != b'_' {
+        return None;
+    }
+    let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..);
+    text.split_at_checked(text.iter().position(|byte| !in_word(byte)).unwrap_or(text.len()))
+}
+
+/// What follows the white space that a text must begin with.
+fn skip_space(text: &[u8]) -> Option<&[u8]> {
+    text.first()?.is_ascii_whitespace().then(|| text.trim_ascii_start())
+}
+
 /// Whether a text holds a word, in capitals or not. `word` is in small letters.
 pub(super) fn holds(text: &[u8], word: &[u8]) -> bool {
     let Some(&first) = word.first() else { return true };
@@ -36,6 +137,25 @@ fn is_one_of(word: &[u8], words: &[&str]) -> bool {
 
 /// First words of statements that check deferred constraints.
 const CHECKING: [&str; 4] = ["COMMIT", "END", "PREPARE", "SET"];
+
+/// First words of statements that may begin, end or roll back a transaction (CALL and DO: in what
+/// they run), or make or drop prepared statements.
+const NOT_PLAIN: [&str; 11] = [
+    "ABORT",
+    "BEGIN",
+    "CALL",
+    "COMMIT",
+    "DEALLOCATE",
+    "DISCARD",
+    "DO",
+    "END",
+    "PREPARE",
+    "ROLLBACK",
+    "START",
+];
+
+/// Database, schema and table.
+const LONGEST_PATH: usize = 3;
 
 #[cfg(test)]
 mod tests;

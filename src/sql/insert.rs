@@ -258,7 +258,7 @@ fn modifies_data(tokens: &[Token<'_>]) -> bool {
 ///
 /// Beyond ASCII the server's own encoding has a say: whether capitals fold (in single-byte ones,
 /// by locale) and where 63 bytes end. Such a name passes only where neither matters.
-fn catalog_name(token: &Token<'_>, encoding: Encoding) -> Option<String> {
+pub(super) fn catalog_name(token: &Token<'_>, encoding: Encoding) -> Option<String> {
     if !token.text.is_ascii() && encoding != Encoding::Utf8 {
         return None;
     }
