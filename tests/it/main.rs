@@ -22,6 +22,9 @@ mod transcripts;
 // Random and exhaustive sessions of models: nothing that was acknowledged is lost.
 mod model;
 
+// A clause lands where a real server takes it for the INSERT's own.
+mod splice;
+
 // A proxy without rules changes not a byte.
 mod oracle;
 
