@@ -57,6 +57,8 @@ pub(super) struct Connection {
     pub(super) session: Session,
     pub(super) client: Side,
     server: Side,
+    /// What was read of the client is not wanted yet.
+    holds_back: bool,
 }
 
 /// One socket and the bytes that wait on either side of it.
@@ -79,7 +81,7 @@ pub(super) struct Side {
 
 impl Connection {
     pub(super) fn new(session: Session, client: Socket, server: Socket) -> Self {
-        Self { session, client: Side::new(client), server: Side::new(server) }
+        Self { session, client: Side::new(client), server: Side::new(server), holds_back: false }
     }
 
     /// Runs the session until its client is logged in, or to an end before that.
@@ -132,6 +134,7 @@ impl Connection {
                 Ok(progress) => progress,
                 Err(violation) => return Poll::Ready(End::Violation(violation)),
             };
+            progress |= self.resume_client(cx, notes);
             progress |= self.read_client(cx, scratch, notes);
             progress |= self.pass_end(cx);
             if let Some(end) = self.end() {
@@ -173,25 +176,46 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> bool {
-        if self.client.ended || self.server.is_full() {
+        if self.client.ended || self.server.is_full() || !self.session.wants_frontend() {
             return false;
         }
         let Poll::Ready(read) = self.client.read(cx, scratch) else { return false };
-        let mut unread = std::mem::take(&mut self.client.unread);
-        let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
         if read.is_empty() {
-            lanes.to_backend(&unread);
             return true;
         }
+        let mut unread = std::mem::take(&mut self.client.unread);
         let input = joined(&mut unread, read);
+        let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
         let done = self.session.handle_frontend(input, &mut lanes);
         self.client.unread = rest(input, done);
+        self.holds_back = !self.session.wants_frontend();
         true
     }
 
-    /// The client's end of sending is passed on once all it sent has been.
+    /// What the session did not want before it may want now.
+    fn resume_client(&mut self, cx: &mut Context<'_>, notes: &mut impl Notes) -> bool {
+        if !self.holds_back || !self.session.wants_frontend() {
+            return false;
+        }
+        let unread = std::mem::take(&mut self.client.unread);
+        let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
+        let done = self.session.handle_frontend(&unread, &mut lanes);
+        self.client.unread = rest(&unread, done);
+        self.holds_back = !self.session.wants_frontend();
+        true
+    }
+
+    /// The client's end of sending is passed on once all it sent has been, the start of a message
+    /// that will not be whole any more included.
     fn pass_end(&mut self, cx: &mut Context<'_>) -> bool {
-        self.client.ended && self.server.is_flushed() && self.server.shut_down(cx)
+        if !self.client.ended || self.holds_back {
+            return false;
+        }
+        let unread = std::mem::take(&mut self.client.unread);
+        if !unread.is_empty() {
+            self.server.write(cx, &unread);
+        }
+        self.server.is_flushed() && self.server.shut_down(cx)
     }
 
     fn end(&mut self) -> Option<End> {

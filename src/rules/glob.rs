@@ -66,14 +66,15 @@ impl Glob {
         self == other || other.exact().is_some_and(|name| self.matches(name))
     }
 
-    /// The pattern as an operand of SQL `LIKE` with the backslash as its escape.
+    /// The pattern as an operand of SQL `LIKE` with the backslash as its escape, over the bytes of
+    /// UTF-8: it matches all that the glob does, and a little more, since `?` may be any bytes.
     #[must_use]
     pub fn to_like(&self) -> String {
         let mut like = String::with_capacity(self.0.len());
         for it in self.0.chars() {
             match it {
                 '*' => like.push('%'),
-                '?' => like.push('_'),
+                '?' => like.push_str("_%"),
                 '%' | '_' | '\\' => like.extend(['\\', it]),
                 _ => like.push(it),
             }

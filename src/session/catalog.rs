@@ -12,13 +12,12 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
 use crate::rules::{Constraint, Ruleset};
-use crate::sql::Encoding;
 use crate::wire::{backend, build};
 
-/// One unique index that a rule lists, or a partition of one.
+/// One unique or exclusion index of a table of which a rule lists an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
-    /// The index that a rule lists: itself, or the partitioned index at the root.
+    /// The index that a rule can list: itself, or the partitioned index at the root.
     pub root: Constraint,
     /// Names of its columns, comma-separated; for logs.
     pub columns: String,
@@ -26,12 +25,20 @@ pub struct Index {
     pub immediate: bool,
     /// No view, foreign table or rule is behind the table's name, in any schema.
     pub plain: bool,
+    /// The table is a partition, or has some.
+    pub partitioned: bool,
+    /// The [conflict target](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT)
+    /// that stands for this index alone; `None` if none does.
+    pub conflict_target: Option<String>,
 }
 
-/// The answer to one lookup: every listed index of a database by the name an error gives it.
+/// The answer to one lookup: the unique and exclusion indexes of every table of which one is
+/// listed, by the name an error gives them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Catalog {
     indexes: HashMap<Constraint, Index>,
+    /// The indexes at the root that an INSERT into a table of this name, in any schema, may hit.
+    by_table: HashMap<String, Vec<Constraint>>,
 }
 
 impl Catalog {
@@ -41,29 +48,74 @@ impl Catalog {
         self.indexes.get(constraint)
     }
 
+    /// The indexes that an INSERT into a table of this name, in any schema, may hit.
+    #[must_use]
+    pub fn of_table(&self, table: &str) -> &[Constraint] {
+        self.by_table.get(table).map_or(&[], Vec::as_slice)
+    }
+
+    /// Each index that a rule can list.
+    pub(super) fn roots(&self) -> impl Iterator<Item = &Constraint> {
+        self.by_table.values().flatten()
+    }
+
+    /// The indexes of one table.
+    pub(super) fn siblings<'a>(
+        &'a self,
+        of: &'a Constraint,
+    ) -> impl Iterator<Item = &'a Constraint> {
+        let same = |it: &&Constraint| it.schema == of.schema && it.table == of.table;
+        self.of_table(&of.table).iter().filter(same)
+    }
+
+    fn insert(&mut self, constraint: Constraint, index: Index) {
+        for table in [&constraint.table, &index.root.table] {
+            let roots = self.by_table.entry(table.clone()).or_default();
+            if !roots.contains(&index.root) {
+                roots.push(index.root.clone());
+            }
+        }
+        self.indexes.insert(constraint, index);
+    }
+
     /// Adds one DataRow of the lookup; `None` when it is not of the lookup's form.
     pub(super) fn add(&mut self, body: &[u8]) -> Option<()> {
         let row = backend::data_row(body)?;
-        let [schema, table, name, root_schema, root_table, root_name, immediate, plain, columns] =
-            <[_; 9]>::try_from(row).ok()?;
-        let text = |value: Option<&[u8]>| String::from_utf8(value?.to_vec()).ok();
+        let [schema, table, name, root_schema, root_table, root_name, columns, target, flags @ ..] =
+            <[_; 11]>::try_from(row).ok()?;
         let constraint = |schema, table, name| {
             Some(Constraint { schema: text(schema)?, table: text(table)?, name: text(name)? })
         };
+        let [immediate, plain, partitioned] = flags.map(|flag| flag.map(|value| value == b"t"));
         let index = Index {
             root: constraint(root_schema, root_table, root_name)?,
             columns: text(columns)?,
-            immediate: immediate? == b"t",
-            plain: plain? == b"t",
+            immediate: immediate?,
+            plain: plain?,
+            partitioned: partitioned?,
+            conflict_target: match target {
+                Some(target) => Some(text(Some(target))?),
+                None => None,
+            },
         };
-        self.indexes.insert(constraint(schema, table, name)?, index);
+        self.insert(constraint(schema, table, name)?, index);
         Some(())
     }
 }
 
+/// A text of the lookup's answer, which comes in UTF-8 and in hexadecimal digits, whatever the
+/// client's encoding is.
+fn text(hexadecimal: Option<&[u8]>) -> Option<String> {
+    String::from_utf8(hex::decode(hexadecimal?).ok()?).ok()
+}
+
 impl FromIterator<(Constraint, Index)> for Catalog {
     fn from_iter<T: IntoIterator<Item = (Constraint, Index)>>(indexes: T) -> Self {
-        Self { indexes: indexes.into_iter().collect() }
+        let mut catalog = Self::default();
+        for (constraint, index) in indexes {
+            catalog.insert(constraint, index);
+        }
+        catalog
     }
 }
 
@@ -103,58 +155,107 @@ impl SharedCatalog {
     }
 }
 
-/// The lookup for a set of rules, from Parse to Sync.
+/// The lookup for a set of rules, without a Sync.
 ///
-/// The server reads it in the client's encoding: outside UTF-8 only ASCII names can be asked for.
+/// All it says is ASCII, so that the client's encoding makes no difference to it.
 #[must_use]
-pub fn lookup(rules: &Ruleset, encoding: Encoding) -> Bytes {
+pub fn lookup(rules: &Ruleset) -> Bytes {
     let (names, patterns) = rules.constraint_names();
-    let readable = |name: &&str| encoding == Encoding::Utf8 || name.is_ascii();
-    let arrays = [
-        array(names.into_iter().filter(readable)),
-        array(patterns.iter().map(String::as_str).filter(readable)),
-    ];
-    build::one_query("pgabsorb_lookup", LOOKUP, &arrays)
+    let patterns: Vec<_> = patterns.iter().map(String::as_str).collect();
+    build::command("pgabsorb_lookup", LOOKUP, &[byte_array(&names), byte_array(&patterns)])
 }
 
-/// An array's [text form](https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO).
-fn array<'a>(items: impl Iterator<Item = &'a str>) -> String {
-    let quote = |item: &str| format!("\"{}\"", item.replace('\\', r"\\").replace('"', r#"\""#));
-    let items: Vec<_> = items.map(quote).collect();
+/// The text form of an [array](https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO) of
+/// `bytea`.
+fn byte_array(items: &[&str]) -> String {
+    let items: Vec<_> = items.iter().map(|item| format!(r#""\\x{}""#, hex::encode(item))).collect();
     format!("{{{}}}", items.join(","))
 }
 
 /// Every name is qualified, operators too, so that no search_path can change what is asked.
+///
+/// What a conflict target names has to be qualified as well: for that `search_path` is set, until
+/// the end of the transaction or the rollback to a savepoint before it. A constraint is named; for
+/// an index that is none, its key and predicate are written out, unless those of another one are
+/// the same.
 const LOOKUP: &str = r#"
-WITH RECURSIVE listed (root, leaf) AS (
-    SELECT c.oid, c.oid
+WITH RECURSIVE listed (relation) AS (
+    SELECT DISTINCT i.indrelid
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid
     WHERE i.indisunique AND NOT c.relispartition
-      AND (c.relname::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1)
-        OR c.relname::pg_catalog.text OPERATOR(pg_catalog.~~) ANY ($2))
-    UNION ALL
-    SELECT l.root, h.inhrelid
+      AND (pg_catalog.convert_to(c.relname::pg_catalog.text, 'UTF8') OPERATOR(pg_catalog.=) ANY ($1)
+        OR pg_catalog.convert_to(c.relname::pg_catalog.text, 'UTF8') OPERATOR(pg_catalog.~~) ANY ($2))
+), guarding (root, leaf) AS (
+    SELECT c.oid, c.oid
     FROM listed l
-    JOIN pg_catalog.pg_inherits h ON h.inhparent OPERATOR(pg_catalog.=) l.leaf
+    JOIN pg_catalog.pg_index i ON i.indrelid OPERATOR(pg_catalog.=) l.relation
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
+    WHERE (i.indisunique OR i.indisexclusion) AND NOT c.relispartition
+    UNION ALL
+    SELECT g.root, h.inhrelid
+    FROM guarding g
+    JOIN pg_catalog.pg_inherits h ON h.inhparent OPERATOR(pg_catalog.=) g.leaf
+), path (is_set) AS (
+    SELECT pg_catalog.set_config('search_path', 'pg_catalog', true) IS NOT NULL
+), keyed AS (
+    SELECT i.*, CASE WHEN (SELECT is_set FROM path) THEN (
+        SELECT pg_catalog.array_agg(pg_catalog.pg_get_indexdef(i.indexrelid, a.attnum, false) ORDER BY a.attnum)
+        FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid OPERATOR(pg_catalog.=) i.indexrelid
+          AND a.attnum OPERATOR(pg_catalog.<=) COALESCE(
+            (pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnkeyatts')::pg_catalog.int2, i.indnatts)
+        ) END AS key
+    FROM pg_catalog.pg_index i
+    WHERE i.indisunique AND i.indrelid OPERATOR(pg_catalog.=) ANY (SELECT x.indrelid
+        FROM guarding g
+        JOIN pg_catalog.pg_index x ON x.indexrelid OPERATOR(pg_catalog.=) g.leaf)
+), answer AS (
+    SELECT n.nspname, t.relname, c.relname AS name,
+        rn.nspname AS root_schema, rt.relname AS root_table, rc.relname AS root_name,
+        (SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ', ' ORDER BY a.attnum)
+         FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) g.leaf) AS columns,
+        CASE WHEN o.conname IS NOT NULL THEN pg_catalog.format('ON CONSTRAINT %I', o.conname)
+        WHEN k.key IS NOT NULL AND NOT EXISTS (
+            SELECT FROM keyed other
+            WHERE other.indrelid OPERATOR(pg_catalog.=) k.indrelid
+              AND other.indexrelid OPERATOR(pg_catalog.<>) k.indexrelid
+              AND other.key OPERATOR(pg_catalog.@>) k.key AND other.key OPERATOR(pg_catalog.<@) k.key)
+        THEN pg_catalog.concat_ws(' WHERE ',
+            pg_catalog.format('(%s)', pg_catalog.array_to_string(k.key, ', ')),
+            CASE WHEN (SELECT is_set FROM path) THEN pg_catalog.pg_get_expr(k.indpred, k.indrelid) END)
+        END AS target,
+        i.indimmediate AND i.indisvalid AND i.indisready AND i.indislive AS immediate,
+        NOT EXISTS (
+            SELECT FROM pg_catalog.pg_class o
+            WHERE (o.relname OPERATOR(pg_catalog.=) t.relname OR o.relname OPERATOR(pg_catalog.=) rt.relname)
+              AND (o.relhasrules OR o.relkind OPERATOR(pg_catalog.=) ANY ('{v,f}'::pg_catalog."char"[])))
+            AS plain,
+        t.relispartition OR t.relkind OPERATOR(pg_catalog.=) 'p' AS partitioned
+    FROM guarding g
+    JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.leaf
+    JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) g.leaf
+    JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) i.indrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
+    JOIN pg_catalog.pg_class rc ON rc.oid OPERATOR(pg_catalog.=) g.root
+    JOIN pg_catalog.pg_index ri ON ri.indexrelid OPERATOR(pg_catalog.=) g.root
+    JOIN pg_catalog.pg_class rt ON rt.oid OPERATOR(pg_catalog.=) ri.indrelid
+    JOIN pg_catalog.pg_namespace rn ON rn.oid OPERATOR(pg_catalog.=) rt.relnamespace
+    LEFT JOIN keyed k ON k.indexrelid OPERATOR(pg_catalog.=) g.leaf
+    LEFT JOIN pg_catalog.pg_constraint o ON o.conindid OPERATOR(pg_catalog.=) g.leaf
+        AND o.contype OPERATOR(pg_catalog.=) ANY ('{p,u}'::pg_catalog."char"[])
 )
-SELECT n.nspname, t.relname, c.relname, rn.nspname, rt.relname, rc.relname,
-    i.indimmediate AND i.indisvalid AND i.indisready AND i.indislive,
-    NOT EXISTS (
-        SELECT FROM pg_catalog.pg_class o
-        WHERE (o.relname OPERATOR(pg_catalog.=) t.relname OR o.relname OPERATOR(pg_catalog.=) rt.relname)
-          AND (o.relhasrules OR o.relkind OPERATOR(pg_catalog.=) ANY ('{v,f}'::pg_catalog."char"[]))),
-    (SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ', ' ORDER BY a.attnum)
-     FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) l.leaf)
-FROM listed l
-JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) l.leaf
-JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) l.leaf
-JOIN pg_catalog.pg_class t ON t.oid OPERATOR(pg_catalog.=) i.indrelid
-JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.relnamespace
-JOIN pg_catalog.pg_class rc ON rc.oid OPERATOR(pg_catalog.=) l.root
-JOIN pg_catalog.pg_index ri ON ri.indexrelid OPERATOR(pg_catalog.=) l.root
-JOIN pg_catalog.pg_class rt ON rt.oid OPERATOR(pg_catalog.=) ri.indrelid
-JOIN pg_catalog.pg_namespace rn ON rn.oid OPERATOR(pg_catalog.=) rt.relnamespace
+SELECT pg_catalog.encode(pg_catalog.convert_to(a.nspname::pg_catalog.text, 'UTF8'), 'hex'),
+    pg_catalog.encode(pg_catalog.convert_to(a.relname::pg_catalog.text, 'UTF8'), 'hex'),
+    pg_catalog.encode(pg_catalog.convert_to(a.name::pg_catalog.text, 'UTF8'), 'hex'),
+    pg_catalog.encode(pg_catalog.convert_to(a.root_schema::pg_catalog.text, 'UTF8'), 'hex'),
+    pg_catalog.encode(pg_catalog.convert_to(a.root_table::pg_catalog.text, 'UTF8'), 'hex'),
+    pg_catalog.encode(pg_catalog.convert_to(a.root_name::pg_catalog.text, 'UTF8'), 'hex'),
+    pg_catalog.encode(pg_catalog.convert_to(a.columns, 'UTF8'), 'hex'),
+    pg_catalog.encode(pg_catalog.convert_to(a.target, 'UTF8'), 'hex'),
+    a.immediate, a.plain, a.partitioned
+FROM answer a
+ORDER BY 1, 2, 3
 "#;
 
 #[cfg(test)]

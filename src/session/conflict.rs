@@ -1,20 +1,33 @@
-//! A 23505 has come: which rule lists it, what was it the reply to, what becomes of it.
+//! A 23505 has come: what was it the reply to, which rule lists it, what can become of it.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::rules::{Action, Constraint};
-use crate::sql::{self, Insert, Part, Rows, Script, Statement, Syntax};
+use crate::sql::{self, Insert, Part, Rows, Statement, Syntax};
 use crate::wire::backend::ErrorFields;
 use crate::wire::build;
 use crate::wire::frame::Frame;
 
-use super::held::Held;
-use super::ledger::{Expected, Failed, Object, Segment};
+use super::catalog::{Catalog, Index};
+use super::expected::{Entry, Execution, Expected, Object, Query};
+use super::guard::Piece;
+use super::held::{Again, Held, Stage};
+use super::ledger::{Failed, Segment};
 use super::output::{Conflict, Note, Outcome};
 use super::passage::Passage;
-use super::recovery::{self, Reason, ReplyTo, Situation};
-use super::statements::{Name, Text};
-use super::{Fate, Session};
+use super::recovery::{self, Answer, Reason, ReplyTo, Scope, Situation};
+use super::statements::Name;
+use super::text::{Kind, Text};
+use super::{Fate, Session, redo};
+
+/// What is to become of an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Show(Outcome),
+    /// The catalog may know more.
+    Ask,
+    Absorb(Answer),
+}
 
 impl Session {
     /// Decides what becomes of a 23505 that `failed` has brought on, after `segment`.
@@ -22,112 +35,198 @@ impl Session {
         &mut self,
         frame: &Frame<'_>,
         segment: Segment,
-        failed: &Failed,
+        failed: Failed,
         passage: &mut Passage<'_, '_>,
     ) -> Fate {
-        let fields = ErrorFields::new(frame.body());
-        let asked = self.asked(failed);
-        let mut conflict = self.describe(&fields, &asked);
-        let success = self.success(failed, segment);
-        let outcome = match self.judge(frame, &mut conflict, &asked, segment, success.is_some()) {
-            Ok(Action::Alert) => Outcome::Alert,
-            Ok(Action::Observe) => Outcome::Observed,
-            Ok(Action::Absorb) => Outcome::Absorbed,
-            Err(reason) => Outcome::Shown(reason),
-        };
-        conflict.outcome = outcome;
-        if let (Outcome::Absorbed, Some(success)) = (outcome, success) {
-            self.hold(frame, success, conflict, passage);
-            return Fate::Withhold;
-        }
-        passage.note(Note::Conflict(Box::new(conflict)));
-        Fate::Pass
-    }
-
-    fn hold(
-        &mut self,
-        frame: &Frame<'_>,
-        success: BytesMut,
-        conflict: Conflict,
-        passage: &mut Passage<'_, '_>,
-    ) {
-        self.held = Some(Box::new(Held {
-            error: Bytes::copy_from_slice(frame.bytes),
-            success,
-            behind: BytesMut::new(),
-            conflict: Box::new(conflict),
-        }));
-        if self.ledger.head().is_none() {
-            passage.ask_backend(&build::sync());
-            self.ledger.sent(Expected::OwnSync);
+        let mut held = Box::new(self.hold(frame, segment, failed));
+        match self.decide(&mut held) {
+            Verdict::Show(outcome) => {
+                held.conflict.outcome = outcome;
+                passage.note(Note::Conflict(held.conflict));
+                Fate::Pass
+            }
+            Verdict::Ask | Verdict::Absorb(_) => {
+                // The server skips until a Sync that the client has not sent.
+                if matches!(held.again, Again::Execute { .. }) && self.ledger.head().is_none() {
+                    passage.ask_backend(&build::sync());
+                    self.ledger.sent(Expected::OwnSync);
+                }
+                self.held = Some(held);
+                Fate::Withhold
+            }
         }
     }
 
-    fn judge(
-        &self,
-        frame: &Frame<'_>,
-        conflict: &mut Conflict,
-        asked: &Asked,
-        segment: Segment,
-        alone: bool,
-    ) -> Result<Action, Reason> {
-        let Some(constraint) = &conflict.constraint else { return Err(Reason::NotListed) };
-        let catalog = self.catalog.current();
-        let index = catalog.as_ref().and_then(|catalog| catalog.index(constraint));
-        conflict.columns = index.map(|index| index.columns.clone());
-        let listed = index.map_or(constraint, |index| &index.root);
-        let rule = self.rules.find(listed, &self.origin).ok_or(Reason::NotListed)?;
-        conflict.rule = Some((rule.id.as_str().to_owned(), rule.action));
-        if rule.action == Action::Alert {
-            return Ok(Action::Alert);
-        }
-        let reply_to = if frame.whole { asked.reply_to() } else { ReplyTo::TooLarge };
-        recovery::judge(&Situation {
-            fields: ErrorFields::new(frame.body()),
-            constraint,
-            index,
-            in_step: self.ledger.is_sure(),
-            reply_to,
-            result_sent: segment.begun,
-            status: self.status,
-            alone,
-        })?;
-        Ok(rule.action)
-    }
-
-    /// What failed, classified: only now is its text looked at.
-    fn asked(&self, failed: &Failed) -> Asked {
-        match failed {
+    /// All that is needed to judge an error, and to answer in its place.
+    fn hold(&self, frame: &Frame<'_>, segment: Segment, failed: Failed) -> Held {
+        let (asked, again) = match failed {
             Failed::Head => match self.ledger.head() {
-                Some(Expected::Query(text)) => Asked::of(text, self.syntax),
-                Some(Expected::Sync | Expected::OwnSync) => Asked::DeferredChecks,
-                Some(Expected::FunctionCall) => Asked::NotInsert,
-                _ => Asked::Unclassified,
+                Some(Expected::Query(query)) => self.asked_by(query),
+                Some(Expected::Sync | Expected::OwnSync) => (Asked::DeferredChecks, Again::Not),
+                Some(Expected::FunctionCall) => (Asked::NotInsert, Again::Not),
+                _ => (Asked::Unclassified, Again::Not),
             },
-            Failed::Extended { failed: Expected::Execute { portal }, .. } => {
-                match self.statements.portal(portal) {
-                    Some(prepared) => Asked::of(&prepared.text, prepared.syntax),
-                    None => Asked::NotInsert,
+            Failed::Extended { failed: Expected::Execute(execution), skipped } => {
+                (self.asked_in(&execution), Again::Execute { execution, skipped })
+            }
+            Failed::Extended { .. } | Failed::Unasked => (Asked::Unclassified, Again::Not),
+        };
+        let (scope, success) = self.scope(&again, segment);
+        let fields = ErrorFields::new(frame.body());
+        Held {
+            error: Bytes::copy_from_slice(frame.bytes),
+            whole: frame.whole,
+            conflict: Box::new(self.describe(&fields, &asked)),
+            behind: BytesMut::new(),
+            asked,
+            scope,
+            success,
+            result_sent: segment.begun,
+            owes_ready: false,
+            stage: Stage::Undoing,
+            clause: Bytes::new(),
+            again,
+        }
+    }
+
+    fn asked_by(&self, query: &Query) -> (Asked, Again) {
+        let Kind::MayInsert(text) = &query.text.kind else {
+            return (Asked::of(&query.text, self.syntax, None), Again::Not);
+        };
+        let guarded = match query.splice.as_ref().and_then(|splice| splice.current()) {
+            Some(Piece::Client { guarded: Some(guarded), .. }) => Some(guarded),
+            _ => None,
+        };
+        let asked = Asked::of(&query.text, self.syntax, guarded.map(|range| range.start));
+        let again = Again::Query {
+            text: text.clone(),
+            spliced: query.splice.is_some(),
+            guarded: guarded.is_some(),
+            cut: query.cut,
+        };
+        (asked, again)
+    }
+
+    fn asked_in(&self, execution: &Execution) -> Asked {
+        match &execution.bound {
+            Some(bound) if bound.prepared.reading != self.reading => Asked::Unclassified,
+            Some(bound) => Asked::of(&bound.prepared.text, self.syntax, None),
+            None => Asked::NotInsert,
+        }
+    }
+
+    /// What was undone with the statement, and what the client is to be answered in the place of
+    /// the error and of what the server skipped.
+    fn scope(&self, again: &Again, segment: Segment) -> (Scope, BytesMut) {
+        let mut success = BytesMut::from(&build::command_complete("INSERT 0 0")[..]);
+        let scope = match again {
+            // What is sent already would run before it does again.
+            _ if !self.ledger.is_at_the_end() => Scope::Shared,
+            Again::Query { guarded: true, .. } => Scope::Guarded,
+            Again::Execute { execution, .. } if execution.guarded => Scope::Guarded,
+            Again::Query { spliced: false, .. } if segment.executed == 0 => Scope::Alone,
+            Again::Execute { execution, skipped } if segment.executed == 0 => {
+                let may_sync = self.frontend.at_boundary() && segment.bound == 1;
+                let can_end = self.ledger.head().is_some() || may_sync;
+                match skipped_replies(skipped, &execution.portal) {
+                    Some(replies) if can_end => {
+                        success.extend_from_slice(&replies);
+                        Scope::Alone
+                    }
+                    _ => Scope::Shared,
                 }
             }
-            Failed::Extended { .. } | Failed::Unasked => Asked::Unclassified,
+            _ => Scope::Shared,
+        };
+        (scope, success)
+    }
+
+    /// What is to become of an error that is held.
+    pub(super) fn decide(&self, held: &mut Held) -> Verdict {
+        match self.judge(held) {
+            Ok((Action::Alert, _)) => Verdict::Show(Outcome::Alert),
+            Ok((Action::Observe, _)) => Verdict::Show(Outcome::Observed),
+            Ok((Action::Absorb, answer)) => Verdict::Absorb(answer),
+            Err(Reason::Unverified) if held.stage == Stage::Undoing && self.can_look_up() => {
+                Verdict::Ask
+            }
+            Err(reason) => Verdict::Show(Outcome::Shown(reason)),
         }
     }
 
-    /// What the client is to be answered if the statement stood alone; `None` if it did not.
-    fn success(&self, failed: &Failed, segment: Segment) -> Option<BytesMut> {
-        if segment.executed > 0 {
-            return None;
-        }
-        let mut answer = BytesMut::from(&build::command_complete("INSERT 0 0")[..]);
-        let Failed::Extended { failed: Expected::Execute { portal }, skipped } = failed else {
-            return matches!(failed, Failed::Head).then_some(answer);
+    fn judge(&self, held: &mut Held) -> Result<(Action, Answer), Reason> {
+        let Some(constraint) = held.conflict.constraint.clone() else {
+            return Err(Reason::NotListed);
         };
-        for message in skipped {
-            answer.extend_from_slice(&skipped_reply(message, portal)?);
+        let catalog = self.catalog.current().unwrap_or_default();
+        let index = catalog.index(&constraint);
+        held.conflict.columns = index.map(|index| index.columns.clone());
+        let listed = index.map_or(&constraint, |index| &index.root);
+        let rule = self.rules.find(listed, &self.origin);
+        held.conflict.rule = rule.map(|rule| (rule.id.as_str().to_owned(), rule.action));
+        let action = match rule.map(|rule| rule.action) {
+            Some(Action::Alert) => return Ok((Action::Alert, Answer::Reply)),
+            None if index.is_some() || !self.may_be_listed(&catalog, held) => {
+                return Err(Reason::NotListed);
+            }
+            action => action,
+        };
+        let answer = recovery::judge(&Situation {
+            fields: ErrorFields::new(held.error_body()),
+            constraint: &constraint,
+            index,
+            in_step: self.ledger.is_sure(),
+            reply_to: if held.whole { held.asked.reply_to() } else { ReplyTo::TooLarge },
+            result_sent: held.result_sent,
+            status: self.status,
+            scope: held.scope,
+            observed: action == Some(Action::Observe),
+        });
+        match (action, answer) {
+            (None, Err(Reason::Unverified)) if held.stage == Stage::Undoing => {
+                Err(Reason::Unverified)
+            }
+            (None, _) => Err(Reason::NotListed),
+            (Some(action), answer) => {
+                let answer = answer?;
+                if let (Answer::Redo, Some(index)) = (answer, index) {
+                    held.clause = self.clause(held, &catalog, index)?;
+                    redo::is_possible(held)?;
+                }
+                Ok((action, answer))
+            }
         }
-        let may_sync = self.frontend.at_boundary() && segment.bound == 1;
-        (self.ledger.head().is_some() || may_sync).then_some(answer)
+    }
+
+    /// Whether an index that the catalog does not know may be a new partition's of a listed one.
+    fn may_be_listed(&self, catalog: &Catalog, held: &Held) -> bool {
+        let Some(insert) = held.asked.insert() else { return false };
+        let mut roots = catalog.of_table(&insert.table).iter();
+        roots.any(|root| self.rules.find(root, &self.origin).is_some())
+    }
+
+    /// What the redo adds to the statement.
+    ///
+    /// It names the constraint that was hit, so that any other still shows its error; where each
+    /// unique or exclusion constraint of the table is absorbed, it names none.
+    fn clause(&self, held: &Held, catalog: &Catalog, index: &Index) -> Result<Bytes, Reason> {
+        let others = || catalog.siblings(&index.root).filter(|it| **it != index.root);
+        let absorbed = |other: &Constraint| {
+            self.absorbs(other) && catalog.index(other).is_some_and(|index| index.immediate)
+        };
+        let target = if !index.partitioned && others().count() > 0 && others().all(absorbed) {
+            ""
+        } else {
+            let insert = held.asked.insert();
+            let at_root = insert.is_some_and(|insert| recovery::is_target(insert, &index.root));
+            let index = if at_root { catalog.index(&index.root) } else { Some(index) };
+            let target = index.and_then(|index| index.conflict_target.as_deref());
+            target.ok_or(Reason::NoConflictTarget)?
+        };
+        if !target.is_ascii() && self.syntax.encoding != sql::Encoding::Utf8 {
+            return Err(Reason::NoConflictTarget);
+        }
+        Ok(format!(" ON CONFLICT {target} DO NOTHING ").into())
     }
 
     fn describe(&self, fields: &ErrorFields<'_>, asked: &Asked) -> Conflict {
@@ -163,21 +262,31 @@ impl Session {
     }
 }
 
-/// What the server would have answered, had it not skipped this message behind the INSERT.
+/// What the server would have answered, had it not skipped these messages behind an INSERT that
+/// stood alone.
 ///
-/// `None` for a message that would have had an effect. The portal is gone with the transaction,
-/// so closing it does nothing more; and an INSERT without RETURNING has no columns.
-fn skipped_reply(message: &Expected, portal: &Name) -> Option<Bytes> {
-    match message {
-        Expected::Close(Object::Portal(_)) => Some(build::close_complete()),
-        Expected::Describe(Object::Portal(name)) if name == portal => Some(build::no_data()),
-        _ => None,
+/// `None` if one would have had an effect. The portal is gone with the transaction, so closing it
+/// does nothing more; and what the client is told of it was described before it ran.
+fn skipped_replies(skipped: &[Entry], portal: &Name) -> Option<BytesMut> {
+    let mut replies = BytesMut::new();
+    for entry in skipped {
+        replies.extend_from_slice(&match &entry.expected {
+            Expected::Close { object: Object::Portal(_), .. } => build::close_complete(),
+            Expected::Describe(Object::Portal(name)) if name == portal => build::no_data(),
+            Expected::Own(_) => continue,
+            _ => return None,
+        });
     }
+    Some(replies)
 }
 
 /// What failed, as far as its text says.
-enum Asked {
-    Script(Script, u64),
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// One statement, where the next one in its text begins, and the text's shape.
+    Statement(Part, Option<usize>, u64),
+    /// Several, of which it is not known which.
+    Several(u64),
     DeferredChecks,
     NotInsert,
     TooLarge,
@@ -185,21 +294,32 @@ enum Asked {
 }
 
 impl Asked {
-    fn of(text: &Text, syntax: Syntax) -> Self {
-        match text {
-            Text::MayInsert(text) => match sql::classify(text, syntax) {
-                Ok(script) => Self::Script(script, sql::fingerprint(text, syntax)),
-                Err(_) => Self::Unclassified,
-            },
-            Text::DeferredChecks => Self::DeferredChecks,
-            Text::TooLarge => Self::TooLarge,
-            Text::Other => Self::NotInsert,
+    /// `start` is where the statement begins in a text of several.
+    fn of(text: &Text, syntax: Syntax, start: Option<usize>) -> Self {
+        let text = match &text.kind {
+            Kind::MayInsert(text) => text,
+            Kind::DeferredChecks => return Self::DeferredChecks,
+            Kind::TooLarge => return Self::TooLarge,
+            Kind::Other => return Self::NotInsert,
+        };
+        let Ok(mut script) = sql::classify(text, syntax) else { return Self::Unclassified };
+        let fingerprint = sql::fingerprint(text, syntax);
+        let alone = script.statements.len() == 1;
+        let asked = |part: &Part| alone || Some(part.range.start) == start;
+        match script.statements.iter().position(asked) {
+            Some(found) => {
+                let next = script.statements.get(found + 1).map(|part| part.range.start);
+                Self::Statement(script.statements.swap_remove(found), next, fingerprint)
+            }
+            None if script.statements.is_empty() => Self::Unclassified,
+            None => Self::Several(fingerprint),
         }
     }
 
     fn reply_to(&self) -> ReplyTo<'_> {
         match self {
-            Self::Script(script, _) => ReplyTo::Script(script),
+            Self::Statement(part, ..) => ReplyTo::Statement(&part.statement),
+            Self::Several(_) => ReplyTo::Several,
             Self::DeferredChecks => ReplyTo::DeferredChecks,
             Self::NotInsert => ReplyTo::NotInsert,
             Self::TooLarge => ReplyTo::TooLarge,
@@ -207,20 +327,34 @@ impl Asked {
         }
     }
 
-    fn insert(&self) -> Option<&Insert> {
-        let Self::Script(script, _) = self else { return None };
-        match script.statements.as_slice() {
-            [Part { statement: Statement::Insert(insert), .. }] => Some(insert),
+    pub(super) fn part(&self) -> Option<&Part> {
+        match self {
+            Self::Statement(part, ..) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// Where the next statement begins in the text.
+    pub(super) fn next(&self) -> Option<usize> {
+        match self {
+            Self::Statement(_, next, _) => *next,
+            _ => None,
+        }
+    }
+
+    pub(super) fn insert(&self) -> Option<&Insert> {
+        match &self.part()?.statement {
+            Statement::Insert(insert) => Some(insert),
             _ => None,
         }
     }
 
     fn kind(&self) -> Option<&'static str> {
-        let Self::Script(script, _) = self else { return None };
-        Some(match script.statements.as_slice() {
-            [Part { statement: Statement::Insert(_), .. }] => "insert",
-            [_] => "other",
-            _ => "several",
+        Some(match self {
+            Self::Statement(..) if self.insert().is_some() => "insert",
+            Self::Statement(..) => "other",
+            Self::Several(_) => "several",
+            _ => return None,
         })
     }
 
@@ -229,7 +363,9 @@ impl Asked {
     }
 
     fn fingerprint(&self) -> Option<u64> {
-        let Self::Script(_, fingerprint) = self else { return None };
-        Some(*fingerprint)
+        match self {
+            Self::Statement(.., fingerprint) | Self::Several(fingerprint) => Some(*fingerprint),
+            _ => None,
+        }
     }
 }

@@ -1,24 +1,96 @@
-//! An ErrorResponse that is about to be absorbed, until ReadyForQuery says that it may be.
+//! An ErrorResponse that is about to be absorbed, from its coming to the client's answer.
+//!
+//! ```text
+//!   23505 ──▶ Undoing ──ReadyForQuery──▶ Settling ──RELEASE──▶ the client's answer
+//!               │    E: roll back to the savepoint     ▲
+//!               │    I: nothing is left to undo        │
+//!               └─ unknown index ──▶ Asking ───────────┘
+//! ```
+//!
+//! Whatever else comes than what has to, the error is shown: the very bytes that came.
+
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::wire::backend::TransactionStatus;
+use crate::wire::backend::{self, TransactionStatus};
+use crate::wire::build;
+use crate::wire::frame::HEADER;
 
-use super::Session;
+use super::block::Effect;
+use super::conflict::{Asked, Verdict};
+use super::expected::{Entry, Execution, Expected, Purpose, Query};
+use super::guard::{Splice, characters};
 use super::output::{Conflict, Note, Outcome};
 use super::passage::Passage;
-use super::recovery::Reason;
+use super::recovery::{Answer, Reason, Scope};
+use super::text::{Kind, Text};
+use super::{Fate, Session, redo};
 
-/// An error held back, and both answers that may take its place.
+/// An error held back, and all that an answer in its place takes.
 #[derive(Debug)]
 pub(super) struct Held {
     /// The server's ErrorResponse, as it came.
     pub(super) error: Bytes,
-    /// What the client gets instead: CommandComplete, and replies to what the server skipped.
-    pub(super) success: BytesMut,
+    /// Whether that is all of it.
+    pub(super) whole: bool,
+    pub(super) conflict: Box<Conflict>,
     /// Notices and parameters that came after it.
     pub(super) behind: BytesMut,
-    pub(super) conflict: Box<Conflict>,
+    /// What failed, as far as its text says.
+    pub(super) asked: Asked,
+    pub(super) scope: Scope,
+    /// The answer of a statement that stood alone: CommandComplete, and replies to what the server
+    /// skipped.
+    pub(super) success: BytesMut,
+    /// Part of the result has gone to the client.
+    pub(super) result_sent: bool,
+    /// A ReadyForQuery was kept from the client, which waits for one.
+    pub(super) owes_ready: bool,
+    pub(super) stage: Stage,
+    pub(super) again: Again,
+    /// What the redo adds to the statement.
+    pub(super) clause: Bytes,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The ReadyForQuery that ends what failed.
+    Undoing,
+    /// The catalog's answer.
+    Asking,
+    /// The end of the commands that undo, and run again.
+    Settling,
+}
+
+/// How the statement can be run again, and what the client sent behind it.
+#[derive(Debug)]
+pub(super) enum Again {
+    Not,
+    Query {
+        /// The client's text.
+        text: Arc<[u8]>,
+        /// Whether it was sent with commands of the proxy's own in it.
+        spliced: bool,
+        /// Whether a savepoint stood before the statement that failed.
+        guarded: bool,
+        /// How many characters of the text that the client sent stood before this one.
+        cut: usize,
+    },
+    Execute {
+        execution: Execution,
+        /// What the server skipped.
+        skipped: Vec<Entry>,
+    },
+}
+
+/// A message of the client's that waits to be sent, behind a recovery.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) message: Bytes,
+    /// How many characters of the text that the client sent stood before a Query's.
+    pub(super) cut: usize,
 }
 
 impl Held {
@@ -27,35 +99,245 @@ impl Held {
         self.behind.extend_from_slice(bytes);
     }
 
-    fn answer(self, outcome: Outcome, passage: &mut Passage<'_, '_>) {
-        let first = if outcome == Outcome::Absorbed { &self.success[..] } else { &self.error[..] };
-        passage.insert(first);
+    /// The error's fields.
+    pub(super) fn error_body(&self) -> &[u8] {
+        self.error.get(HEADER..).unwrap_or_default()
+    }
+
+    /// The client gets its answer.
+    fn answer(self, answer: &[u8], outcome: Outcome, passage: &mut Passage<'_, '_>) {
+        passage.insert(answer);
         if !self.behind.is_empty() {
             passage.insert(&self.behind);
         }
-        let rows = (outcome == Outcome::Absorbed).then_some(0);
-        let conflict = Conflict { outcome, rows_inserted: rows, ..*self.conflict };
+        let conflict = Conflict { outcome, ..*self.conflict };
         passage.note(Note::Conflict(Box::new(conflict)));
+    }
+
+    fn show(self, outcome: Outcome, passage: &mut Passage<'_, '_>) {
+        let error = self.error.clone();
+        self.answer(&error, outcome, passage);
+    }
+
+    /// What stands behind the statement in the client's text, and how many characters before it.
+    fn rest(&self) -> Option<(&[u8], usize)> {
+        let Again::Query { text, cut, .. } = &self.again else { return None };
+        let (before, rest) = text.split_at_checked(self.asked.next()?)?;
+        Some((rest, cut + characters(before)))
     }
 }
 
 impl Session {
-    /// ReadyForQuery has come: outside a transaction block everything since the last one is
-    /// undone, and that was the one statement.
-    pub(super) fn settle_held(&mut self, passage: &mut Passage<'_, '_>) {
-        let Some(held) = self.held.take() else { return };
-        let outcome = match self.status {
-            Some(TransactionStatus::Idle) => Outcome::Absorbed,
-            Some(_) => Outcome::Shown(Reason::InTransaction),
-            None => Outcome::Shown(Reason::Unconfirmed),
-        };
-        held.answer(outcome, passage);
-    }
-
     /// Something else has come, or nothing comes any more: the error is shown.
     pub(super) fn show_held(&mut self, passage: &mut Passage<'_, '_>) {
         if let Some(held) = self.held.take() {
-            held.answer(Outcome::Shown(Reason::Unconfirmed), passage);
+            self.statements.rolled_back();
+            self.kept.clear();
+            held.show(Outcome::Shown(Reason::Unconfirmed), passage);
         }
     }
+
+    /// A ReadyForQuery has come while an error is held; the client waits for it, or it ends what
+    /// the proxy alone has asked.
+    pub(super) fn held_is_ready(&mut self, clients: bool, passage: &mut Passage<'_, '_>) -> Fate {
+        let Some(mut held) = self.held.take() else { return fate(clients) };
+        held.owes_ready |= clients;
+        if let Err(reason) = self.is_undone(&held) {
+            return self.show_at_ready(held, Outcome::Shown(reason), passage);
+        }
+        match self.decide(&mut held) {
+            Verdict::Show(outcome) => self.show_at_ready(held, outcome, passage),
+            Verdict::Ask => {
+                self.ask(held, passage);
+                Fate::Withhold
+            }
+            Verdict::Absorb(Answer::Reply) if held.scope == Scope::Alone => {
+                let (success, ready) = (std::mem::take(&mut held.success), held.owes_ready);
+                held.conflict.rows_inserted = Some(0);
+                held.answer(&success, Outcome::Absorbed, passage);
+                fate(ready)
+            }
+            Verdict::Absorb(answer) => {
+                held.stage = Stage::Settling;
+                match &held.again {
+                    Again::Query { .. } => self.recover_query(held, answer, passage),
+                    _ => self.recover_execute(held, answer, passage),
+                }
+                Fate::Withhold
+            }
+        }
+    }
+
+    /// Whether the status is the one from which to go on.
+    fn is_undone(&self, held: &Held) -> Result<(), Reason> {
+        use TransactionStatus::{Failed, Idle, Transaction};
+        match (held.scope, held.stage, self.status) {
+            (_, Stage::Settling, _) | (_, _, None) => Err(Reason::Unconfirmed),
+            (Scope::Alone, _, Some(Idle))
+            | (Scope::Guarded, Stage::Undoing, Some(Failed))
+            | (Scope::Guarded, Stage::Asking, Some(Transaction)) => Ok(()),
+            (Scope::Guarded, Stage::Asking, _) if !self.can_look_up() => Err(Reason::Unverified),
+            (Scope::Guarded, Stage::Asking, _) => Err(Reason::UndoFailed),
+            _ => Err(Reason::InTransaction),
+        }
+    }
+
+    /// The error is shown where the server does not stand as the error leaves it any more: the
+    /// transaction is aborted once more, and what the client sends up to its Sync is skipped.
+    fn show_at_ready(
+        &mut self,
+        held: Box<Held>,
+        outcome: Outcome,
+        passage: &mut Passage<'_, '_>,
+    ) -> Fate {
+        let (scope, ready) = (held.scope, held.owes_ready);
+        self.statements.rolled_back();
+        held.show(outcome, passage);
+        let revived =
+            scope == Scope::Guarded && self.status == Some(TransactionStatus::Transaction);
+        if ready && !revived {
+            return Fate::Pass;
+        }
+        passage.ask_backend(&self.commanded(Purpose::Abort));
+        if ready {
+            self.send_sync(passage);
+        }
+        Fate::Withhold
+    }
+
+    /// The catalog is asked about an index that it does not know yet.
+    fn ask(&mut self, mut held: Box<Held>, passage: &mut Passage<'_, '_>) {
+        held.stage = Stage::Asking;
+        let guarded = held.scope == Scope::Guarded;
+        if guarded {
+            passage.ask_backend(&self.commanded(Purpose::RollbackTo));
+        }
+        passage.ask_backend(&self.look_up());
+        if guarded {
+            // What the lookup set for itself goes as well.
+            passage.ask_backend(&self.commanded(Purpose::RollbackTo));
+        }
+        passage.ask_backend(&build::sync());
+        self.ledger.sent(Expected::OwnSync);
+        self.held = Some(held);
+    }
+
+    /// A Query's statement is undone, and run again if it must be; then comes the text behind it.
+    fn recover_query(&mut self, held: Box<Held>, answer: Answer, passage: &mut Passage<'_, '_>) {
+        let redo = redo::text(&held);
+        let purposes: &[Purpose] = match (held.scope, answer) {
+            (Scope::Guarded, Answer::Reply) => &[Purpose::RollbackTo, Purpose::Release],
+            (Scope::Guarded, Answer::Redo) => {
+                &[Purpose::RollbackTo, Purpose::Redo, Purpose::Release]
+            }
+            _ => &[Purpose::Redo],
+        };
+        let mut splice = Splice::own(purposes, &redo);
+        passage.ask_backend(&build::query(&std::mem::take(&mut splice.text)));
+        self.ledger.sent(Expected::Query(Query {
+            splice: Some(Box::new(splice)),
+            readies: held.rest().is_none(),
+            ..Query::plain(Text { effect: Effect::REVIVES, ..Text::OTHER })
+        }));
+        self.keep_reply(answer);
+        self.held = Some(held);
+    }
+
+    /// An Execute is undone, and run again if it must be; then comes what the server skipped.
+    fn recover_execute(
+        &mut self,
+        mut held: Box<Held>,
+        answer: Answer,
+        passage: &mut Passage<'_, '_>,
+    ) {
+        let guarded = held.scope == Scope::Guarded;
+        if guarded {
+            passage.ask_backend(&self.commanded(Purpose::RollbackTo));
+        }
+        if let (Answer::Redo, Again::Execute { execution, .. }) = (answer, &held.again) {
+            let (bytes, expected) = redo::messages(&held, execution);
+            passage.ask_backend(&bytes);
+            self.ledger.sent(expected);
+        }
+        if guarded {
+            passage.ask_backend(&self.commanded(Purpose::Release));
+        }
+        let nothing_else = match &held.again {
+            Again::Execute { skipped, .. } => skipped.iter().all(|it| it.message.is_empty()),
+            _ => true,
+        };
+        if held.owes_ready && nothing_else {
+            held.owes_ready = false;
+            self.send_sync(passage);
+        } else {
+            passage.ask_backend(&build::flush());
+        }
+        self.keep_reply(answer);
+        self.held = Some(held);
+    }
+
+    fn keep_reply(&mut self, answer: Answer) {
+        self.kept.clear();
+        if answer == Answer::Reply {
+            self.kept.extend_from_slice(&build::command_complete("INSERT 0 0"));
+        }
+    }
+
+    /// A Sync whose ReadyForQuery is the client's.
+    fn send_sync(&mut self, passage: &mut Passage<'_, '_>) {
+        passage.ask_backend(&build::sync());
+        self.ledger.sent(Expected::Sync);
+    }
+
+    /// The last command of a recovery has succeeded: the client gets its answer, and what it has
+    /// sent behind it goes on.
+    pub(super) fn settle_held(&mut self, passage: &mut Passage<'_, '_>) {
+        let Some(mut held) = self.held.take() else { return };
+        let kept = std::mem::take(&mut self.kept);
+        held.conflict.rows_inserted = backend::inserted_rows(&kept);
+        self.send_rest(&held);
+        if let Again::Execute { skipped, .. } = &mut held.again {
+            let messages = skipped.drain(..).map(|entry| entry.message);
+            let messages = messages.filter(|message| !message.is_empty());
+            self.waiting.extend(messages.map(|message| Waiting { message, cut: 0 }));
+        }
+        if held.owes_ready && matches!(held.again, Again::Execute { .. }) {
+            self.waiting.push_back(Waiting { message: build::sync(), cut: 0 });
+        }
+        held.answer(&kept, Outcome::Absorbed, passage);
+    }
+
+    fn send_rest(&mut self, held: &Held) {
+        if let Some((rest, cut)) = held.rest() {
+            self.waiting.push_back(Waiting { message: build::query(rest), cut });
+        }
+    }
+
+    /// A command of a recovery has failed: the error that is held is shown in the place of the new
+    /// one, and the server has aborted the transaction or skips, as the client will be told.
+    pub(super) fn recovery_failed(&mut self, purpose: Purpose, passage: &mut Passage<'_, '_>) {
+        let Some(held) = self.held.take() else { return };
+        self.statements.rolled_back();
+        self.kept.clear();
+        if let Some(query) = self.ledger.query() {
+            query.readies = true;
+        } else if held.owes_ready {
+            self.waiting.push_back(Waiting { message: build::sync(), cut: 0 });
+        }
+        let redo = purpose == Purpose::Redo;
+        let reason = if redo { Reason::RedoFailed } else { Reason::UndoFailed };
+        held.show(Outcome::Shown(reason), passage);
+    }
+
+    /// A spliced text was refused as a whole, so it is sent again as the client wrote it: the
+    /// server's own words about it are the client's.
+    pub(super) fn resend(&mut self, text: Text, passage: &mut Passage<'_, '_>) {
+        let Kind::MayInsert(bytes) = &text.kind else { return };
+        passage.ask_backend(&build::query(bytes));
+        self.ledger.sent(Expected::Query(Query::plain(text)));
+    }
+}
+
+fn fate(passes: bool) -> Fate {
+    if passes { Fate::Pass } else { Fate::Withhold }
 }

@@ -16,46 +16,10 @@
 
 use std::collections::VecDeque;
 
-use super::statements::{Name, Text};
+use crate::wire::backend::TransactionStatus;
 
-/// A reply that is to come, named for the message that asked for it.
-#[derive(Debug)]
-pub(super) enum Expected {
-    /// The end of start-up and authentication.
-    Startup,
-    Query(Text),
-    Parse {
-        name: Name,
-        text: Text,
-    },
-    Bind {
-        portal: Name,
-        statement: Name,
-    },
-    Describe(Object),
-    Execute {
-        portal: Name,
-    },
-    Close(Object),
-    Sync,
-    FunctionCall,
-    /// An extended-query message whose names could not be read: they are longer than its opening,
-    /// or it is malformed, and then only an error will answer it.
-    Unreadable,
-    /// CopyDone or CopyFail: no reply, but the end of what a CopyInResponse makes the server eat.
-    CopyEnd,
-    /// The proxy's own Sync, after an error that came before the client sent one.
-    OwnSync,
-    /// The proxy's own catalog lookup, from Parse to Sync.
-    Lookup,
-}
-
-/// What a Describe or Close is about.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Object {
-    Statement(Name),
-    Portal(Name),
-}
+use super::block::{Block, Effect};
+use super::expected::{Entry, Expected, Purpose, Query, Step};
 
 /// What a reply other than ErrorResponse was.
 #[derive(Debug)]
@@ -65,7 +29,7 @@ pub(super) enum Received {
     /// Part of the reply to the head, which stays.
     Part,
     /// The end of the reply to this entry.
-    Answer(Expected),
+    Answer(Entry),
     /// Nobody asked for it: the ledger has lost its place for good, and replies to the proxy's own
     /// questions can no longer be told from the client's, if any were `owed`.
     OutOfStep { owed: bool },
@@ -77,7 +41,7 @@ pub(super) enum Failed {
     /// The head, which stays until its ReadyForQuery.
     Head,
     /// An extended-query message; the server skips what follows up to Sync.
-    Extended { failed: Expected, skipped: Vec<Expected> },
+    Extended { failed: Expected, skipped: Vec<Entry> },
     /// Nothing that was asked.
     Unasked,
 }
@@ -93,7 +57,7 @@ pub(super) struct Segment {
     pub(super) bound: u32,
     /// Prepared statements made.
     pub(super) parsed: u32,
-    /// Whether the head's reply has begun: a row, its description, or a CommandComplete.
+    /// Whether the running statement's reply has begun: a row, or its description.
     pub(super) begun: bool,
 }
 
@@ -115,7 +79,15 @@ enum Trust {
 /// The queue of expected replies.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    queue: VecDeque<Expected>,
+    queue: VecDeque<Entry>,
+    /// Bytes of the messages that may have to be sent again.
+    kept: usize,
+    /// Savepoints that are not released yet.
+    guards: usize,
+    /// The transaction block that the server is in.
+    here: Block,
+    /// The transaction block that the next message will find.
+    ahead: Block,
     intake: Intake,
     trust: Trust,
     /// Whether the COPY at the head has eaten a Sync, or what it may refuse.
@@ -127,7 +99,11 @@ impl Ledger {
     /// The ledger of a connection that has sent its StartupMessage.
     pub(super) fn new() -> Self {
         Self {
-            queue: VecDeque::from([Expected::Startup]),
+            queue: VecDeque::from([Expected::Startup.into()]),
+            kept: 0,
+            guards: 0,
+            here: Block::Unknown,
+            ahead: Block::Unknown,
             intake: Intake::Reading,
             trust: Trust::Sure,
             ate: false,
@@ -137,7 +113,60 @@ impl Ledger {
 
     /// What the server answers next.
     pub(super) fn head(&self) -> Option<&Expected> {
-        self.queue.front()
+        self.queue.front().map(|entry| &entry.expected)
+    }
+
+    /// What the server answers next, if it is a Query.
+    pub(super) fn query(&mut self) -> Option<&mut Query> {
+        match self.queue.front_mut().map(|entry| &mut entry.expected) {
+            Some(Expected::Query(query)) => Some(query),
+            _ => None,
+        }
+    }
+
+    /// Whether a command of the proxy's own, or a text with some in it, is answered next.
+    pub(super) fn is_involved(&self) -> bool {
+        match self.head() {
+            Some(Expected::Own(_)) => true,
+            Some(Expected::Query(query)) => query.splice.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Bytes of the messages that may have to be sent again.
+    pub(super) fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Savepoints that are not released yet.
+    pub(super) fn guards(&self) -> usize {
+        self.guards
+    }
+
+    /// Whether the server has nothing left to answer.
+    pub(super) fn is_drained(&self) -> bool {
+        self.queue.iter().all(|entry| matches!(entry.expected, Expected::CopyEnd))
+    }
+
+    /// Whether the server reads and answers what is sent, and neither skips nor copies it.
+    pub(super) fn is_reading(&self) -> bool {
+        self.intake == Intake::Reading
+    }
+
+    /// Whether the server waits for the client's COPY data.
+    pub(super) fn is_copying_in(&self) -> bool {
+        self.intake == Intake::CopyIn
+    }
+
+    /// The transaction block that the next message will find, as far as that can be told.
+    pub(super) fn block(&self) -> Block {
+        self.ahead
+    }
+
+    /// Whether the reply that has come is the last one, but for the ReadyForQuery that ends its
+    /// segment.
+    pub(super) fn is_at_the_end(&self) -> bool {
+        self.queue.len() <= 1 && self.head().is_none_or(Expected::ends_with_ready)
     }
 
     /// What the server has done since the last ReadyForQuery.
@@ -159,18 +188,33 @@ impl Ledger {
     }
 
     /// A message that asks for a reply goes to the server.
-    pub(super) fn sent(&mut self, message: Expected) {
-        match (self.intake, &message) {
+    pub(super) fn sent(&mut self, message: impl Into<Entry>) {
+        let entry = message.into();
+        match (self.intake, &entry.expected) {
             _ if self.trust == Trust::Lost => {}
             (Intake::CopyIn, Expected::CopyEnd) => self.intake = Intake::Reading,
             (Intake::CopyIn, _) => self.ate = true,
             (Intake::SkippingToSync, Expected::Sync | Expected::OwnSync) => {
                 self.intake = Intake::Reading;
-                self.queue.push_back(message);
+                self.push(entry);
             }
             (Intake::SkippingToSync, _) => {}
-            (Intake::Reading, _) => self.queue.push_back(message),
+            (Intake::Reading, _) => self.push(entry),
         }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        self.kept += entry.message.len();
+        self.guards += usize::from(entry.expected.is_release());
+        self.ahead = entry.expected.effect().on(self.ahead);
+        self.queue.push_back(entry);
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        let entry = self.queue.pop_front()?;
+        self.kept -= entry.message.len();
+        self.guards -= usize::from(entry.expected.is_release());
+        Some(entry)
     }
 
     /// A reply other than ErrorResponse has come.
@@ -181,15 +225,37 @@ impl Ledger {
             return Received::Aside;
         }
         self.drop_stray_copy_ends();
-        match self.queue.front().map_or(Step::None, |head| step(head, tag)) {
+        match self.queue.front_mut().map_or(Step::None, |head| head.expected.step(tag)) {
             Step::Part => self.part(tag),
             Step::Last => self.answer(tag),
             Step::None => self.lose(),
         }
     }
 
+    /// A ReadyForQuery has come: the only word on the transaction block.
+    pub(super) fn ready(&mut self, status: Option<TransactionStatus>) -> Received {
+        let received = self.received(b'Z');
+        let is = Block::from(status);
+        if self.here != is {
+            self.here = is;
+            self.look_ahead();
+        }
+        received
+    }
+
+    fn look_ahead(&mut self) {
+        let effects = self.queue.iter().map(|entry| entry.expected.effect());
+        self.ahead = effects.fold(self.here, |block, effect| effect.on(block));
+    }
+
     /// An ErrorResponse has come that does not end the connection.
     pub(super) fn failed(&mut self) -> Failed {
+        let failed = self.fail();
+        self.look_ahead();
+        failed
+    }
+
+    fn fail(&mut self) -> Failed {
         self.drop_stray_copy_ends();
         if self.intake == Intake::CopyIn {
             self.intake = Intake::Reading;
@@ -198,9 +264,10 @@ impl Ledger {
             // Whether a failed COPY had eaten what was sent behind it, nobody can know: one
             // ReadyForQuery more may come, or not.
             Some(_) if self.ate => self.lose_track(),
-            Some(head) if ends_with_ready(head) => {
+            Some(head) if head.expected.ends_with_ready() => {
                 // A second error is no longer the only reply.
                 self.segment.begun = true;
+                self.fail_head();
                 Failed::Head
             }
             Some(_) => self.skip_to_sync(),
@@ -213,25 +280,46 @@ impl Ledger {
         Failed::Unasked
     }
 
+    fn fail_head(&mut self) {
+        let here = self.here.failed();
+        match self.query() {
+            // Which of its statements has failed is not known, until ReadyForQuery has come.
+            Some(query) if query.text.effect != Effect::NOTHING => {
+                query.failed = true;
+                self.here = Block::Unknown;
+            }
+            _ => self.here = here,
+        }
+    }
+
     fn skip_to_sync(&mut self) -> Failed {
-        let is_sync = |entry: &Expected| matches!(entry, Expected::Sync | Expected::OwnSync);
-        let end = self.queue.iter().position(is_sync).unwrap_or(self.queue.len());
-        let mut dropped: Vec<_> = self.queue.drain(..end).collect();
         self.segment.open = true;
         self.segment.begun = false;
+        let Some(failed) = self.pop() else { return Failed::Unasked };
+        self.here = self.here.failed();
+        let mut skipped = Vec::new();
+        let is_sync = |entry: &Entry| matches!(entry.expected, Expected::Sync | Expected::OwnSync);
+        while self.queue.front().is_some_and(|entry| !is_sync(entry)) {
+            skipped.extend(self.pop());
+        }
         if self.queue.is_empty() {
             self.intake = Intake::SkippingToSync;
         }
-        let failed = dropped.remove(0);
-        Failed::Extended { failed, skipped: dropped }
+        Failed::Extended { failed: failed.expected, skipped }
     }
 
     fn part(&mut self, tag: u8) -> Received {
         self.segment.open = true;
+        let own = match self.head() {
+            Some(Expected::Own(command)) => command.purpose != Purpose::Redo,
+            _ => false,
+        };
         match tag {
+            // What the proxy's own commands do is not the client's segment.
+            _ if own => {}
             b'T' | b'D' => self.segment.begun = true,
-            b'C' | b'I' => {
-                self.segment.begun = true;
+            b'C' | b'I' | b's' => {
+                self.segment.begun = false;
                 self.segment.executed += 1;
             }
             b'G' => self.copy_in(),
@@ -241,9 +329,12 @@ impl Ledger {
     }
 
     fn answer(&mut self, tag: u8) -> Received {
-        let Some(entry) = self.queue.pop_front() else { return self.lose() };
+        let Some(entry) = self.pop() else { return self.lose() };
         self.ate = false;
-        self.count(tag);
+        self.here = entry.expected.effect().on(self.here);
+        if !matches!(entry.expected, Expected::Own(_)) {
+            self.count(tag);
+        }
         Received::Answer(entry)
     }
 
@@ -261,9 +352,16 @@ impl Ledger {
 
     /// CopyInResponse: the server now eats what it is sent, up to CopyDone or CopyFail.
     fn copy_in(&mut self) {
-        let end = self.queue.iter().position(|entry| matches!(entry, Expected::CopyEnd));
+        let is_end = |entry: &Entry| matches!(entry.expected, Expected::CopyEnd);
+        let end = self.queue.iter().position(is_end);
         let last = end.unwrap_or_else(|| self.queue.len().saturating_sub(1));
-        self.ate = self.queue.drain(1..=last).any(|entry| !matches!(entry, Expected::CopyEnd));
+        self.ate = false;
+        for entry in self.queue.drain(1..=last) {
+            self.kept -= entry.message.len();
+            self.guards -= usize::from(entry.expected.is_release());
+            self.ate |= !is_end(&entry);
+        }
+        self.look_ahead();
         if end.is_none() {
             self.intake = Intake::CopyIn;
         }
@@ -271,54 +369,23 @@ impl Ledger {
 
     /// Outside COPY the server ignores CopyDone and CopyFail.
     fn drop_stray_copy_ends(&mut self) {
-        while let Some(Expected::CopyEnd) = self.queue.front() {
+        while let Some(Expected::CopyEnd) = self.head() {
             self.queue.pop_front();
         }
     }
 
     fn lose(&mut self) -> Received {
-        let is_own = |entry: &Expected| matches!(entry, Expected::OwnSync | Expected::Lookup);
+        let is_own = |entry: &Entry| match &entry.expected {
+            Expected::OwnSync | Expected::Own(_) => true,
+            Expected::Query(query) => query.splice.is_some(),
+            _ => false,
+        };
         let owed = self.queue.iter().any(is_own);
         self.trust = Trust::Lost;
         self.queue.clear();
+        (self.kept, self.guards) = (0, 0);
+        (self.here, self.ahead) = (Block::Unknown, Block::Unknown);
         Received::OutOfStep { owed }
-    }
-}
-
-/// What a reply does to the entry at the head.
-enum Step {
-    None,
-    Part,
-    Last,
-}
-
-/// Whether the reply to a message ends with its own ReadyForQuery.
-fn ends_with_ready(entry: &Expected) -> bool {
-    use Expected::{FunctionCall, Lookup, OwnSync, Query, Startup, Sync};
-    matches!(entry, Startup | Query(_) | Sync | FunctionCall | OwnSync | Lookup)
-}
-
-/// The manual's [message flow](https://www.postgresql.org/docs/current/protocol-flow.html), as a
-/// table of messages and the replies to them.
-fn step(head: &Expected, tag: u8) -> Step {
-    use Expected::{
-        Bind, Close, Describe, Execute, FunctionCall, Lookup, Parse, Query, Unreadable,
-    };
-    match (head, tag) {
-        (entry, b'Z') if ends_with_ready(entry) => Step::Last,
-        (Parse { .. }, b'1')
-        | (Bind { .. }, b'2')
-        | (Close(_), b'3')
-        | (Describe(_), b'T' | b'n')
-        | (Execute { .. }, b'C' | b'I' | b's')
-        | (Unreadable, b'1' | b'2' | b'3' | b'n' | b'T' | b'C' | b'I' | b's') => Step::Last,
-        (Query(_), b'T' | b'D' | b'C' | b'I' | b'G' | b'H' | b'W')
-        | (Execute { .. }, b'D' | b'G' | b'H' | b'W')
-        | (Describe(Object::Statement(_)), b't')
-        | (Unreadable, b't' | b'D' | b'G' | b'H')
-        | (FunctionCall, b'V')
-        | (Lookup, _) => Step::Part,
-        _ => Step::None,
     }
 }
 

@@ -15,31 +15,45 @@
 //!
 //! With no rules, or where none applies, the bytes out are the bytes in, at any chunking.
 
+mod block;
 pub mod catalog;
 mod conflict;
+mod expected;
+mod guard;
 mod held;
 mod ledger;
+mod lookup;
 pub mod output;
 mod passage;
+mod plan;
 pub mod recovery;
+mod redo;
+mod replies;
 mod statements;
+mod text;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use thiserror::Error;
 
 use crate::rules::{Origin, Ruleset};
 use crate::sql::{Encoding, Syntax};
-use crate::wire::backend::{self, ErrorFields, SqlState, TransactionStatus};
+use crate::wire::backend::{self, TransactionStatus};
+use crate::wire::build;
 use crate::wire::frame::{BadLength, Frame, Framer, Interest, Step};
-use crate::wire::frontend::{self, FrontendMessage, Target};
+use crate::wire::frontend::{self, Target};
 
-use catalog::{Catalog, SharedCatalog};
-use held::Held;
-use ledger::{Expected, Ledger, Object, Received};
-use output::{Note, Output};
+use catalog::SharedCatalog;
+use expected::Object;
+use held::{Held, Waiting};
+use ledger::Ledger;
+use lookup::Lookup;
+use output::Output;
 use passage::{Passage, Towards};
-use statements::{Name, Statements, Text};
+use plan::Plan;
+use statements::{Name, Statements};
 
 /// The one thing a session cannot go on after: the server broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -50,9 +64,6 @@ pub enum ProtocolViolation {
     /// Replies came that nobody asked for, and some of the proxy's own were still to come.
     #[error("the server broke the protocol: its replies are out of step")]
     OutOfStep,
-    /// The server left the idle state while the proxy alone was talking to it.
-    #[error("the server broke the protocol: it opened a transaction that nobody began")]
-    UnaskedTransaction,
 }
 
 /// What a session needs to know when it begins.
@@ -78,16 +89,41 @@ pub struct Session {
     backend: Framer,
     /// The client's bytes have no structure any more; the server will say so and close.
     frontend_is_raw: bool,
-    /// Whether the message that the backend framer is in the middle of goes to the client.
-    withholding: bool,
+    /// Of the message that the backend framer is in the middle of.
+    fate: Fate,
     ledger: Ledger,
     statements: Statements,
     syntax: Syntax,
+    /// Counts the changes of `syntax`, and of what it leaves out: a text that was parsed before the
+    /// last change was read otherwise.
+    reading: u32,
+    /// What the last ReadyForQuery said.
     status: Option<TransactionStatus>,
     backend_pid: Option<i32>,
     held: Option<Box<Held>>,
+    /// The client's reply to a guarded statement, until its savepoint is released.
+    kept: BytesMut,
+    /// What the client sent behind a statement that had to be recovered.
+    waiting: VecDeque<Waiting>,
+    pace: Pace,
+    /// The server needs no Flush to answer what it has been sent.
+    flushed: bool,
+    /// The client's next message was not taken.
+    stalled: bool,
     lookup: Lookup,
     goodbye: Goodbye,
+}
+
+/// How the client's messages go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// As they come.
+    Free,
+    /// The last Execute stands alone in its segment, and may have to be run again: what comes
+    /// behind it is kept, to be sent again.
+    Watching,
+    /// What comes behind the last message waits until the server has answered it.
+    Barrier,
 }
 
 /// Who has announced the end of the session.
@@ -98,17 +134,6 @@ enum Goodbye {
     Client,
     /// By FATAL: what comes after it, if anything, is the end of the connection.
     Server,
-}
-
-/// Where the session's own catalog lookup stands.
-#[derive(Debug, Default)]
-enum Lookup {
-    #[default]
-    NotAsked,
-    /// Rows so far; `None` after an error or a row that could not be read.
-    Asked(Option<Box<Catalog>>),
-    /// It failed once: this session does not ask again.
-    Failed,
 }
 
 impl Session {
@@ -122,38 +147,101 @@ impl Session {
             frontend: Framer::new(setup.inspect),
             backend: Framer::new(setup.inspect),
             frontend_is_raw: false,
-            withholding: false,
+            fate: Fate::Pass,
             ledger: Ledger::new(),
             statements: Statements::default(),
             syntax: Syntax { standard_conforming_strings: true, encoding: Encoding::Other },
+            reading: 0,
             status: None,
             backend_pid: None,
             held: None,
+            kept: BytesMut::new(),
+            waiting: VecDeque::new(),
+            pace: Pace::Free,
+            flushed: true,
+            stalled: false,
             lookup: Lookup::default(),
             goodbye: Goodbye::Unsaid,
         }
     }
 
     /// Takes bytes from the client and returns how many of them are done with; the caller brings
-    /// the rest again, with more behind them.
+    /// the rest again: with more behind them, or when [`wants_frontend`](Self::wants_frontend).
     pub fn handle_frontend(&mut self, input: &[u8], out: &mut dyn Output) -> usize {
         let mut passage = Passage::new(input, Towards::Backend, out);
-        while !passage.rest().is_empty() {
+        self.stalled = !self.waiting.is_empty();
+        while !self.stalled && !passage.rest().is_empty() {
             if self.frontend_is_raw {
                 passage.pass(passage.rest().len());
                 break;
             }
+            let before = self.frontend;
             match self.frontend.step(passage.rest(), Self::frontend_interest) {
-                Ok(Step::Frame(frame)) => {
-                    self.sent(&frame, &mut passage);
-                    passage.pass(frame.bytes.len());
-                }
+                Ok(Step::Frame(frame)) => match self.plan(&frame, 0) {
+                    Plan::Wait => {
+                        self.frontend = before;
+                        self.stall(&mut passage);
+                    }
+                    plan => passage.carry_out(plan, frame.bytes.len()),
+                },
                 Ok(Step::More(bytes)) => passage.pass(bytes.len()),
                 Ok(Step::Incomplete) => break,
                 Err(BadLength { .. }) => self.frontend_is_raw = true,
             }
         }
         passage.finish()
+    }
+
+    /// Whether the client's bytes would be taken: they are not while it has to wait for the server.
+    #[must_use]
+    pub fn wants_frontend(&self) -> bool {
+        let waits = !self.ledger.is_drained() && !self.ledger.is_copying_in();
+        !self.stalled || self.waiting.is_empty() && self.held.is_none() && !waits
+    }
+
+    /// The client has to wait, and the server is made to answer what it has been sent.
+    fn stall(&mut self, passage: &mut Passage<'_, '_>) {
+        self.stalled = true;
+        if self.needs_flush() {
+            passage.insert(&build::flush());
+        }
+    }
+
+    /// What the client sent before, and the server has not done, is sent.
+    fn send_waiting(&mut self, passage: &mut Passage<'_, '_>) {
+        let mut asks = self.stalled;
+        while let Some(next) = self.waiting.pop_front() {
+            // The client may have sent a Flush, which the server has skipped.
+            asks = true;
+            let tag = next.message.first().copied().unwrap_or_default();
+            let frame = Frame { tag, bytes: &next.message, whole: true };
+            match self.plan(&frame, next.cut) {
+                Plan::Wait => {
+                    self.waiting.push_front(next);
+                    self.stalled = true;
+                    break;
+                }
+                Plan::Pass { before, after } => {
+                    for bytes in [&before, &next.message, &after] {
+                        passage.ask_backend(bytes);
+                    }
+                }
+                Plan::Instead { before, message } => {
+                    passage.ask_backend(&before);
+                    passage.ask_backend(&message);
+                }
+            }
+        }
+        if asks && self.needs_flush() {
+            passage.ask_backend(&build::flush());
+        }
+    }
+
+    /// Whether the server has to be made to answer what it has been sent; asked once.
+    fn needs_flush(&mut self) -> bool {
+        let needs = !self.flushed && self.held.is_none();
+        self.flushed |= needs;
+        needs
     }
 
     /// Takes bytes from the server and returns how many of them are done with; the caller brings
@@ -165,18 +253,18 @@ impl Session {
     ) -> Result<usize, ProtocolViolation> {
         let mut passage = Passage::new(input, Towards::Frontend, out);
         while !passage.rest().is_empty() {
-            let involved =
-                self.held.is_some() || matches!(self.ledger.head(), Some(Expected::Lookup));
+            let involved = self.held.is_some() || self.ledger.is_involved();
             let interest = |tag| interest(involved || backend::is_read(tag));
             match self.backend.step(passage.rest(), interest)? {
                 Step::Frame(frame) => {
-                    self.withholding = self.received(&frame, &mut passage)? == Fate::Withhold;
+                    self.fate = self.received(&frame, &mut passage)?;
                     self.forward(frame.bytes, &mut passage);
                 }
                 Step::More(bytes) => self.forward(bytes, &mut passage),
                 Step::Incomplete => break,
             }
         }
+        self.send_waiting(&mut passage);
         Ok(passage.finish())
     }
 
@@ -209,232 +297,16 @@ impl Session {
     }
 
     fn forward(&self, bytes: &[u8], passage: &mut Passage<'_, '_>) {
-        if self.withholding { passage.withhold(bytes.len()) } else { passage.pass(bytes.len()) }
-    }
-
-    /// A message goes to the server: what will it answer?
-    fn sent(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) {
-        let expected = match FrontendMessage::read(frame) {
-            FrontendMessage::Query(text) => Expected::Query(self.text(text)),
-            FrontendMessage::Parse { name, text } => {
-                Expected::Parse { name: Name::new(name), text: self.text(text) }
-            }
-            FrontendMessage::Bind { portal, statement } => {
-                Expected::Bind { portal: Name::new(portal), statement: Name::new(statement) }
-            }
-            FrontendMessage::Describe(target) => Expected::Describe(object(target)),
-            FrontendMessage::Execute { portal } => Expected::Execute { portal: Name::new(portal) },
-            FrontendMessage::Close(target) => Expected::Close(object(target)),
-            FrontendMessage::Sync => Expected::Sync,
-            FrontendMessage::FunctionCall => Expected::FunctionCall,
-            FrontendMessage::CopyEnd => Expected::CopyEnd,
-            FrontendMessage::Malformed(b'Q') => Expected::Query(Text::Other),
-            FrontendMessage::Malformed(_) => Expected::Unreadable,
-            FrontendMessage::Other(tag) => {
-                if tag == b'X' && self.goodbye == Goodbye::Unsaid {
-                    self.goodbye = Goodbye::Client;
-                }
-                return;
-            }
-        };
-        if self.lookup_is_due(&expected) {
-            passage.insert(&catalog::lookup(&self.rules, self.syntax.encoding));
-            self.ledger.sent(Expected::Lookup);
-            self.lookup = Lookup::Asked(Some(Box::default()));
-        }
-        self.ledger.sent(expected);
-    }
-
-    fn text(&self, text: Option<&[u8]>) -> Text {
-        if self.rules.is_empty() { Text::Other } else { Text::of(text) }
-    }
-
-    /// The catalog is asked ahead of a statement that a rule may concern, in the same flight, and
-    /// only where a transaction of the proxy's own disturbs none of the client's.
-    fn lookup_is_due(&self, next: &Expected) -> bool {
-        let text = match next {
-            Expected::Query(text) | Expected::Parse { text, .. } => Some(text),
-            Expected::Bind { statement, .. } => {
-                self.statements.statement(statement).map(|prepared| &prepared.text)
-            }
-            _ => None,
-        };
-        matches!(text, Some(Text::MayInsert(_)))
-            && matches!(self.lookup, Lookup::NotAsked)
-            && self.status == Some(TransactionStatus::Idle)
-            && self.ledger.is_quiescent()
-            && self.catalog.is_due()
-    }
-
-    /// A message has come from the server: whose reply is it, and does the client get it?
-    fn received(
-        &mut self,
-        frame: &Frame<'_>,
-        passage: &mut Passage<'_, '_>,
-    ) -> Result<Fate, ProtocolViolation> {
-        match frame.tag {
-            b'E' => Ok(self.error(frame, passage)),
-            b'S' => {
-                let syntax = self.syntax;
-                self.parameter(frame);
-                if self.syntax != syntax {
-                    // The statement whose error is held was read otherwise than it was judged.
-                    self.show_held(passage);
-                }
-                Ok(self.aside(frame, passage))
-            }
-            b'N' | b'A' => Ok(self.aside(frame, passage)),
-            b'K' => {
-                self.backend_pid = backend::backend_pid(frame.body());
-                Ok(Fate::Pass)
-            }
-            b'Z' => self.ready(frame, passage),
-            _ if matches!(self.ledger.head(), Some(Expected::Lookup)) => {
-                self.lookup_reply(frame);
-                Ok(Fate::Withhold)
-            }
-            _ => self.reply(frame, passage),
+        match self.fate {
+            Fate::Pass => passage.pass(bytes.len()),
+            Fate::Withhold => passage.withhold(bytes.len()),
         }
     }
 
-    fn reply(
-        &mut self,
-        frame: &Frame<'_>,
-        passage: &mut Passage<'_, '_>,
-    ) -> Result<Fate, ProtocolViolation> {
-        self.show_held(passage);
-        if frame.tag == b'C' && renames(backend::command_tag(frame.body())) {
-            self.statements.forget();
+    fn say_goodbye(&mut self, tag: u8) {
+        if tag == b'X' && self.goodbye == Goodbye::Unsaid {
+            self.goodbye = Goodbye::Client;
         }
-        match self.ledger.received(frame.tag) {
-            Received::Answer(Expected::Parse { name, text }) => {
-                let behind = self.ledger.segment().executed > 0;
-                self.statements.parsed(name, text, self.syntax, behind);
-            }
-            Received::Answer(Expected::Bind { portal, statement }) => {
-                self.statements.bound(portal, &statement);
-            }
-            Received::Answer(Expected::Close(Object::Statement(name))) => {
-                self.statements.closed_statement(&name);
-            }
-            Received::Answer(Expected::Close(Object::Portal(name))) => {
-                self.statements.closed_portal(&name);
-            }
-            Received::Answer(Expected::Unreadable) => self.statements.forget(),
-            Received::OutOfStep { owed } => return out_of_step(frame.tag, owed, passage),
-            Received::Aside | Received::Part | Received::Answer(_) => {}
-        }
-        Ok(Fate::Pass)
-    }
-
-    /// An ErrorResponse: the one message that may not reach the client.
-    fn error(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
-        let fields = ErrorFields::new(frame.body());
-        self.show_held(passage);
-        if matches!(fields.severity(), Some(b"FATAL" | b"PANIC")) {
-            self.goodbye = Goodbye::Server;
-            return Fate::Pass;
-        }
-        if matches!(self.ledger.head(), Some(Expected::Lookup)) {
-            self.lookup_failed(fields.sqlstate(), passage);
-            return Fate::Withhold;
-        }
-        let before = self.ledger.segment();
-        let failed = self.ledger.failed();
-        let fate = if fields.sqlstate() == Some(SqlState::UNIQUE_VIOLATION) {
-            self.conflict(frame, before, &failed, passage)
-        } else {
-            Fate::Pass
-        };
-        self.statements.rolled_back();
-        fate
-    }
-
-    /// ReadyForQuery: the end of a segment, and the only word on what was undone.
-    fn ready(
-        &mut self,
-        frame: &Frame<'_>,
-        passage: &mut Passage<'_, '_>,
-    ) -> Result<Fate, ProtocolViolation> {
-        let status = TransactionStatus::read(frame.body());
-        self.status = status;
-        self.statements.segment_ended(status == Some(TransactionStatus::Idle));
-        self.settle_held(passage);
-        match self.ledger.received(b'Z') {
-            Received::Answer(Expected::Lookup) => {
-                self.lookup_done(passage);
-                Ok(Fate::Withhold)
-            }
-            Received::Answer(Expected::OwnSync) if status != Some(TransactionStatus::Idle) => {
-                Err(ProtocolViolation::UnaskedTransaction)
-            }
-            Received::Answer(Expected::OwnSync) => Ok(Fate::Withhold),
-            Received::OutOfStep { owed } => out_of_step(b'Z', owed, passage),
-            _ => Ok(Fate::Pass),
-        }
-    }
-
-    /// A notice, a notification or a parameter, which may come at any time: behind an error that
-    /// is held, it stays behind.
-    fn aside(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
-        match &mut self.held {
-            Some(held) if frame.whole => {
-                held.follow(frame.bytes);
-                Fate::Withhold
-            }
-            _ => {
-                self.show_held(passage);
-                Fate::Pass
-            }
-        }
-    }
-
-    fn parameter(&mut self, frame: &Frame<'_>) {
-        if let Some((name, value)) = backend::parameter_status(frame.body()) {
-            match name {
-                b"application_name" => {
-                    self.origin.application_name = String::from_utf8_lossy(value).into_owned();
-                }
-                b"client_encoding" => {
-                    self.read_as(Syntax { encoding: Encoding::named(value), ..self.syntax });
-                }
-                b"standard_conforming_strings" => self
-                    .read_as(Syntax { standard_conforming_strings: value == b"on", ..self.syntax }),
-                _ => {}
-            }
-        }
-    }
-
-    /// The server reads texts otherwise from here on; those it parsed since the change, which it
-    /// only reports at the segment's end, were noted with the syntax of before.
-    fn read_as(&mut self, syntax: Syntax) {
-        if syntax != self.syntax && self.ledger.segment().parsed > 0 {
-            self.statements.forget();
-        }
-        self.syntax = syntax;
-    }
-
-    fn lookup_reply(&mut self, frame: &Frame<'_>) {
-        self.ledger.received(frame.tag);
-        if let (b'D', Lookup::Asked(answer)) = (frame.tag, &mut self.lookup) {
-            let read = answer.as_mut().and_then(|catalog| catalog.add(frame.body()));
-            if read.is_none() || !frame.whole {
-                *answer = None;
-            }
-        }
-    }
-
-    fn lookup_done(&mut self, passage: &mut Passage<'_, '_>) {
-        match std::mem::take(&mut self.lookup) {
-            Lookup::Asked(Some(catalog)) => self.catalog.store(*catalog),
-            Lookup::Asked(None) => self.lookup_failed(None, passage),
-            state => self.lookup = state,
-        }
-    }
-
-    fn lookup_failed(&mut self, sqlstate: Option<SqlState>, passage: &mut Passage<'_, '_>) {
-        self.lookup = Lookup::Failed;
-        passage.note(Note::LookupFailed { sqlstate });
     }
 }
 
@@ -443,17 +315,6 @@ impl Session {
 enum Fate {
     Pass,
     Withhold,
-}
-
-/// From here on the session only forwards, unless that would show the client replies that are not
-/// its own.
-fn out_of_step(
-    tag: u8,
-    owed: bool,
-    passage: &mut Passage<'_, '_>,
-) -> Result<Fate, ProtocolViolation> {
-    passage.note(Note::OutOfStep { tag });
-    if owed { Err(ProtocolViolation::OutOfStep) } else { Ok(Fate::Pass) }
 }
 
 fn interest(is_read: bool) -> Interest {
@@ -465,10 +326,4 @@ fn object(target: Target<'_>) -> Object {
         Target::Statement(name) => Object::Statement(Name::new(name)),
         Target::Portal(name) => Object::Portal(Name::new(name)),
     }
-}
-
-/// Whether a command may have given statement names another meaning; what DO and CALL run may.
-fn renames(tag: Option<&[u8]>) -> bool {
-    let verbs: [&[u8]; 5] = [b"PREPARE", b"DEALLOCATE", b"DISCARD", b"DO", b"CALL"];
-    tag.is_some_and(|tag| verbs.iter().any(|verb| tag.starts_with(verb)))
 }

@@ -1,6 +1,7 @@
 //! One reading's bytes on their way through: neighbours that pass unchanged leave in one piece.
 
 use super::output::{Note, Output};
+use super::plan::Plan;
 
 /// The side that the bytes go to.
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +49,34 @@ impl<'a, 'o> Passage<'a, 'o> {
         self.send(bytes);
     }
 
+    /// The message that the next `count` bytes are goes on as planned.
+    pub(super) fn carry_out(&mut self, plan: Plan, count: usize) {
+        match plan {
+            Plan::Wait => {}
+            Plan::Pass { before, after } => {
+                self.insert_any(&before);
+                self.pass(count);
+                self.insert_any(&after);
+            }
+            Plan::Instead { before, message } => {
+                self.insert_any(&before);
+                self.withhold(count);
+                self.insert(&message);
+            }
+        }
+    }
+
+    fn insert_any(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.insert(bytes);
+        }
+    }
+
     /// Bytes go to the server, whichever way this passage leads.
     pub(super) fn ask_backend(&mut self, bytes: &[u8]) {
-        self.out.to_backend(bytes);
+        if !bytes.is_empty() {
+            self.out.to_backend(bytes);
+        }
     }
 
     pub(super) fn note(&mut self, note: Note) {

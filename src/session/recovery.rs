@@ -5,7 +5,7 @@
 //! each of its rows names the transcript that shows it on the wire.
 
 use crate::rules::Constraint;
-use crate::sql::{Insert, Part, Rows, Script, Statement};
+use crate::sql::{Insert, Rows, Statement};
 use crate::wire::backend::{ErrorFields, TransactionStatus};
 
 use super::catalog::Index;
@@ -31,16 +31,9 @@ pub enum Reason {
     OwnOnConflict,
     /// The INSERT's own target is another table than the error's.
     OtherTable,
-    /// The statement has RETURNING.
-    Returning,
-    /// The statement inserts several rows, or those of a query.
-    SeveralRows,
-    /// The row's values call a function or operator that is not one of PostgreSQL's own scalar
-    /// ones: it may return several rows, or write something that is undone with the row.
-    CallsFunction,
     /// Part of the statement's result has already gone to the client.
     ResultSent,
-    /// The transaction block is already aborted.
+    /// The transaction block is already aborted: no savepoint stood before the statement.
     InTransaction,
     /// Other statements share the implicit transaction, and are undone with this one.
     ImplicitTransaction,
@@ -48,6 +41,12 @@ pub enum Reason {
     Unverified,
     /// A view, a foreign table or a rule is behind the table's name.
     NotPlainTable,
+    /// No ON CONFLICT can name the constraint and no other.
+    NoConflictTarget,
+    /// Rolling back to the savepoint failed.
+    UndoFailed,
+    /// Running the statement again, with ON CONFLICT, failed.
+    RedoFailed,
     /// The connection ended, or the status was not what it had to be, before the undoing was sure.
     Unconfirmed,
 }
@@ -66,24 +65,26 @@ impl Reason {
             Self::Unclassified => "unclassified",
             Self::OwnOnConflict => "own_on_conflict",
             Self::OtherTable => "other_table",
-            Self::Returning => "returning",
-            Self::SeveralRows => "several_rows",
-            Self::CallsFunction => "calls_function",
             Self::ResultSent => "result_sent",
             Self::InTransaction => "in_transaction",
             Self::ImplicitTransaction => "implicit_transaction",
             Self::Unverified => "unverified",
             Self::NotPlainTable => "not_plain_table",
+            Self::NoConflictTarget => "no_conflict_target",
+            Self::UndoFailed => "undo_failed",
+            Self::RedoFailed => "redo_failed",
             Self::Unconfirmed => "unconfirmed",
         }
     }
 }
 
 /// What the error is the reply to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum ReplyTo<'a> {
-    /// A Query or an Execute whose text was classified.
-    Script(&'a Script),
+    /// A statement that was classified.
+    Statement(&'a Statement),
+    /// One of several statements of a Query.
+    Several,
     /// A statement or message at which deferred constraints are checked.
     DeferredChecks,
     /// A Query or an Execute that holds no INSERT.
@@ -92,6 +93,26 @@ pub(super) enum ReplyTo<'a> {
     TooLarge,
     /// A text that could not be classified, or a message that should not raise this error.
     Unclassified,
+}
+
+/// What the error has undone, or a rollback can undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The statement alone: nothing else is in its implicit transaction.
+    Alone,
+    /// The statement alone: the proxy's savepoint stood before it.
+    Guarded,
+    /// Other statements too.
+    Shared,
+}
+
+/// How an error is absorbed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// One row was not inserted: the client is told so.
+    Reply,
+    /// The statement is run again with ON CONFLICT DO NOTHING, and its own answer is the client's.
+    Redo,
 }
 
 /// All that the decision looks at.
@@ -105,17 +126,20 @@ pub(super) struct Situation<'a> {
     /// Rows, or their description, have gone to the client.
     pub(super) result_sent: bool,
     pub(super) status: Option<TransactionStatus>,
-    /// Nothing else shares the implicit transaction.
-    pub(super) alone: bool,
+    pub(super) scope: Scope,
+    /// The rule only observes, so no savepoint was made.
+    pub(super) observed: bool,
 }
 
-/// Whether this 23505, on a constraint that a rule lists, can be answered as a success.
-pub(super) fn judge(situation: &Situation<'_>) -> Result<(), Reason> {
+/// Whether this 23505, on a constraint that a rule lists, can be absorbed, and how.
+pub(super) fn judge(situation: &Situation<'_>) -> Result<Answer, Reason> {
     judge_error(situation)?;
     let insert = judge_statement(situation)?;
     judge_insert(situation, insert)?;
     judge_surroundings(situation)?;
-    judge_index(situation.index)
+    judge_index(situation.index)?;
+    let one = insert.rows == Rows::One && !insert.returning;
+    Ok(if one { Answer::Reply } else { Answer::Redo })
 }
 
 /// The error itself says that it came from the statement's own row.
@@ -133,57 +157,51 @@ fn judge_error(situation: &Situation<'_>) -> Result<(), Reason> {
 
 /// The error is the reply to one INSERT.
 fn judge_statement<'a>(situation: &Situation<'a>) -> Result<&'a Insert, Reason> {
-    let script = match situation.reply_to {
-        ReplyTo::Script(script) => script,
-        ReplyTo::DeferredChecks => return Err(Reason::Deferred),
-        ReplyTo::NotInsert => return Err(Reason::NotInsert),
-        ReplyTo::TooLarge => return Err(Reason::TooLarge),
-        ReplyTo::Unclassified => return Err(Reason::Unclassified),
-    };
-    match script.statements.as_slice() {
-        [Part { statement: Statement::Insert(insert), .. }] => Ok(insert),
-        [part] if part.statement.checks_deferred() => Err(Reason::Deferred),
-        [_] => Err(Reason::NotInsert),
-        [] => Err(Reason::Unclassified),
-        _ if situation.status == Some(TransactionStatus::Transaction) => Err(Reason::InTransaction),
-        _ => Err(Reason::ImplicitTransaction),
+    match situation.reply_to {
+        ReplyTo::Statement(Statement::Insert(insert)) => Ok(insert),
+        ReplyTo::Statement(statement) if statement.checks_deferred() => Err(Reason::Deferred),
+        ReplyTo::Statement(_) | ReplyTo::NotInsert => Err(Reason::NotInsert),
+        ReplyTo::Several if situation.status == Some(TransactionStatus::Transaction) => {
+            Err(Reason::InTransaction)
+        }
+        ReplyTo::Several => Err(Reason::ImplicitTransaction),
+        ReplyTo::DeferredChecks => Err(Reason::Deferred),
+        ReplyTo::TooLarge => Err(Reason::TooLarge),
+        ReplyTo::Unclassified => Err(Reason::Unclassified),
     }
 }
 
-/// The INSERT would have inserted one row into the error's table, and shown nothing of it.
+/// The INSERT has no conflict handling of its own, and its target is the error's table.
 fn judge_insert(situation: &Situation<'_>, insert: &Insert) -> Result<(), Reason> {
     let root = situation.index.map(|index| &index.root);
     let own = [Some(situation.constraint), root];
+    // What table an unknown index belongs to is not known either.
+    let unknown = situation.index.is_none();
     if insert.on_conflict {
         Err(Reason::OwnOnConflict)
-    } else if !own.into_iter().flatten().any(|constraint| is_target(insert, constraint)) {
+    } else if !unknown && !own.into_iter().flatten().any(|it| is_target(insert, it)) {
         Err(Reason::OtherTable)
-    } else if insert.returning {
-        Err(Reason::Returning)
     } else {
-        match insert.rows {
-            Rows::One => Ok(()),
-            Rows::Calls => Err(Reason::CallsFunction),
-            Rows::Several | Rows::Query => Err(Reason::SeveralRows),
-        }
+        Ok(())
     }
 }
 
-fn is_target(insert: &Insert, constraint: &Constraint) -> bool {
+/// Whether a constraint is one of the table that the text names.
+pub(super) fn is_target(insert: &Insert, constraint: &Constraint) -> bool {
     insert.table == constraint.table
         && insert.schema.as_ref().is_none_or(|schema| *schema == constraint.schema)
 }
 
-/// What the error has undone is this statement and nothing else.
+/// What is undone is this statement and nothing else.
 fn judge_surroundings(situation: &Situation<'_>) -> Result<(), Reason> {
-    if situation.result_sent {
-        Err(Reason::ResultSent)
-    } else if situation.status != Some(TransactionStatus::Idle) {
-        Err(Reason::InTransaction)
-    } else if !situation.alone {
-        Err(Reason::ImplicitTransaction)
-    } else {
-        Ok(())
+    let idle = situation.status == Some(TransactionStatus::Idle);
+    match situation.scope {
+        _ if situation.result_sent => Err(Reason::ResultSent),
+        Scope::Guarded => Ok(()),
+        _ if !idle && situation.observed => Ok(()),
+        _ if !idle => Err(Reason::InTransaction),
+        Scope::Shared => Err(Reason::ImplicitTransaction),
+        Scope::Alone => Ok(()),
     }
 }
 

@@ -1,15 +1,17 @@
-//! Prepared statements and portals by name: what the server has made, as far as its replies say.
+//! Prepared statements and portals by name.
 //!
-//! The maps change only when ParseComplete, BindComplete or CloseComplete has come, so they
-//! show the server as it was when it sent the reply in hand: a Parse that failed or was
-//! skipped never counts. Only texts that may hold an INSERT are kept.
+//! What the server has made is known when ParseComplete, BindComplete or CloseComplete has come: a
+//! message that failed or was skipped never counts. What has been sent and not answered yet is
+//! `pending`, and good for the rest of its own segment, which the server skips if the message
+//! fails. Only what may be an INSERT, or changes more than tables, is kept.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::sql::{self, Syntax};
+use super::text::Text;
 
 /// The longest name the server keeps, in bytes: `NAMEDATALEN - 1`. The rest is cut off.
 const NAME_LIMIT: usize = 63;
@@ -26,81 +28,182 @@ impl Name {
     pub(super) fn new(bytes: &[u8]) -> Self {
         Self(SmallVec::from_slice(bytes.get(..NAME_LIMIT).unwrap_or(bytes)))
     }
-}
 
-/// What is kept of a statement's text until an error asks what it was.
-#[derive(Clone, Debug, Default)]
-pub(super) enum Text {
-    /// It may hold an INSERT: the text itself, to be classified if need be.
-    MayInsert(Arc<[u8]>),
-    /// It may be COMMIT or SET CONSTRAINTS, where deferred constraints are checked.
-    DeferredChecks,
-    /// It is longer than the inspection limit.
-    TooLarge,
-    /// It is none of these.
-    #[default]
-    Other,
-}
-
-impl Text {
-    /// What is to be kept of a text; `None` is one longer than the inspection limit.
-    pub(super) fn of(text: Option<&[u8]>) -> Self {
-        match text {
-            None => Self::TooLarge,
-            Some(text) if sql::may_insert(text) => Self::MayInsert(text.into()),
-            Some(text) if sql::may_check_deferred(text) => Self::DeferredChecks,
-            Some(_) => Self::Other,
-        }
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
-/// A statement's text and how the server read it.
-#[derive(Clone, Debug)]
+/// A prepared statement.
+#[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) text: Text,
-    pub(super) syntax: Syntax,
+    /// The table that it inserts into, if it is an INSERT.
+    pub(super) table: Option<String>,
+    /// The parameters' types as the Parse gave them: a count and OIDs.
+    pub(super) types: Bytes,
+    /// How texts were read when it was parsed: see [`Session::reading`](super::Session).
+    pub(super) reading: u32,
+}
+
+/// A portal.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) prepared: Arc<Prepared>,
+    /// The Bind behind its two names: parameters and formats; empty if they were not kept.
+    pub(super) values: Bytes,
+}
+
+/// What a name stands for at the point that has been sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Resolved<T> {
+    Known(T),
+    /// Nothing that is kept: no INSERT.
+    Nothing,
+    /// A reply that is under way decides.
+    Unsure,
+}
+
+/// What one kind of name stands for.
+#[derive(Debug)]
+struct Names<T> {
+    known: HashMap<Name, Arc<T>>,
+    pending: HashMap<Name, Pending<T>>,
+}
+
+/// The last change to a name that was sent and has not been answered.
+#[derive(Debug)]
+struct Pending<T> {
+    value: Option<Arc<T>>,
+    segment: u64,
+    /// Changes of this name that are under way.
+    changes: u32,
+}
+
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), pending: HashMap::new() }
+    }
+}
+
+impl<T> Names<T> {
+    /// Whether the change matters, so that its end has to be told.
+    fn sent(&mut self, name: &Name, value: Option<Arc<T>>, segment: u64) -> bool {
+        let changes = self.pending.get(name).map_or(0, |pending| pending.changes);
+        let matters = value.is_some() || changes > 0 || self.known.contains_key(name);
+        if matters {
+            let pending = Pending { value, segment, changes: changes + 1 };
+            self.pending.insert(name.clone(), pending);
+        }
+        matters
+    }
+
+    /// A change was answered or dropped: it is no longer under way.
+    fn settle(&mut self, name: &Name) {
+        if let Some(pending) = self.pending.get_mut(name) {
+            pending.changes -= 1;
+            if pending.changes == 0 {
+                self.pending.remove(name);
+            }
+        }
+    }
+
+    fn answered(&mut self, name: &Name, value: Option<Arc<T>>) {
+        self.settle(name);
+        match value {
+            Some(value) if name.0.is_ascii() => {
+                self.known.insert(name.clone(), value);
+            }
+            _ => {
+                self.known.remove(name);
+            }
+        }
+    }
+
+    fn resolve(&self, name: &Name, segment: u64) -> Resolved<Arc<T>> {
+        let value = match self.pending.get(name) {
+            Some(pending) if pending.segment == segment => pending.value.clone(),
+            Some(_) => return Resolved::Unsure,
+            None => self.known.get(name).cloned(),
+        };
+        value.filter(|_| name.0.is_ascii()).map_or(Resolved::Nothing, Resolved::Known)
+    }
 }
 
 /// The prepared statements and portals of one session.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
-    prepared: HashMap<Name, Prepared>,
-    portals: HashMap<Name, Prepared>,
+    prepared: Names<Prepared>,
+    portals: Names<Bound>,
     /// Parsed in this segment behind a statement that ran.
     unsettled: Vec<Name>,
+    /// Counts the segments that were sent.
+    segment: u64,
+    /// Statements under way that may give names another meaning.
+    renaming: u32,
 }
 
 impl Statements {
-    /// ParseComplete: `name` now is this statement, which was parsed behind another that ran in
-    /// the same segment, or not.
-    pub(super) fn parsed(&mut self, name: Name, text: Text, syntax: Syntax, behind: bool) {
-        if behind && !matches!(text, Text::Other) {
-            self.unsettled.push(name.clone());
-        }
-        put(&mut self.prepared, name, Some(Prepared { text, syntax }));
+    /// A Parse or the Close of a statement is sent; whether its end has to be told.
+    pub(super) fn sent_statement(&mut self, name: &Name, prepared: Option<Arc<Prepared>>) -> bool {
+        self.prepared.sent(name, prepared, self.segment)
     }
 
-    /// BindComplete: `portal` now runs what `statement` is.
-    pub(super) fn bound(&mut self, portal: Name, statement: &Name) {
-        let prepared = self.prepared.get(statement).cloned();
-        put(&mut self.portals, portal, prepared);
+    /// A Bind or the Close of a portal is sent; whether its end has to be told.
+    pub(super) fn sent_portal(&mut self, name: &Name, bound: Option<Arc<Bound>>) -> bool {
+        self.portals.sent(name, bound, self.segment)
+    }
+
+    /// A Sync or Query is sent: what has no answer yet may fail without the next ones being
+    /// skipped.
+    pub(super) fn sent_end(&mut self) {
+        self.segment += 1;
+    }
+
+    /// A statement is sent that may give names another meaning.
+    pub(super) fn sent_renaming(&mut self) {
+        self.renaming += 1;
+    }
+
+    /// Such a statement has ended.
+    pub(super) fn renaming_ended(&mut self) {
+        self.renaming = self.renaming.saturating_sub(1);
+    }
+
+    /// ParseComplete: `name` now is this statement, which was parsed behind another that ran in
+    /// the same segment, or not.
+    pub(super) fn parsed(&mut self, name: &Name, prepared: Option<Arc<Prepared>>, behind: bool) {
+        if behind && prepared.is_some() {
+            self.unsettled.push(name.clone());
+        }
+        self.prepared.answered(name, prepared);
+    }
+
+    /// BindComplete, or CloseComplete for a portal.
+    pub(super) fn bound(&mut self, portal: &Name, bound: Option<Arc<Bound>>) {
+        self.portals.answered(portal, bound);
     }
 
     /// CloseComplete for a prepared statement; portals made of it go on.
     pub(super) fn closed_statement(&mut self, name: &Name) {
-        self.prepared.remove(name);
+        self.prepared.answered(name, None);
     }
 
-    /// CloseComplete for a portal.
-    pub(super) fn closed_portal(&mut self, name: &Name) {
-        self.portals.remove(name);
+    /// A Parse or the Close of a statement was not done.
+    pub(super) fn dropped_statement(&mut self, name: &Name) {
+        self.prepared.settle(name);
+    }
+
+    /// A Bind or the Close of a portal was not done.
+    pub(super) fn dropped_portal(&mut self, name: &Name) {
+        self.portals.settle(name);
     }
 
     /// An error undid a SET, if there was one, so that nothing will tell how the texts behind it
     /// were read; the statements made of them stay.
     pub(super) fn rolled_back(&mut self) {
         for name in self.unsettled.drain(..) {
-            self.prepared.remove(&name);
+            self.prepared.known.remove(&name);
         }
     }
 
@@ -108,35 +211,29 @@ impl Statements {
     pub(super) fn segment_ended(&mut self, transaction_ended: bool) {
         self.unsettled.clear();
         if transaction_ended {
-            self.portals.clear();
+            self.portals.known.clear();
         }
     }
 
     /// The names may mean anything now: SQL-level PREPARE and DEALLOCATE share them.
     pub(super) fn forget(&mut self) {
-        self.prepared.clear();
-        self.portals.clear();
-    }
-
-    /// What a portal runs, if it may be an INSERT.
-    pub(super) fn portal(&self, name: &Name) -> Option<&Prepared> {
-        self.portals.get(name)
+        self.prepared.known.clear();
+        self.portals.known.clear();
     }
 
     /// What a prepared statement is, if it may be an INSERT.
-    pub(super) fn statement(&self, name: &Name) -> Option<&Prepared> {
-        self.prepared.get(name)
+    pub(super) fn statement(&self, name: &Name) -> Resolved<Arc<Prepared>> {
+        if self.renaming > 0 {
+            return Resolved::Unsure;
+        }
+        self.prepared.resolve(name, self.segment)
     }
-}
 
-fn put(map: &mut HashMap<Name, Prepared>, name: Name, prepared: Option<Prepared>) {
-    match prepared {
-        Some(prepared) if name.0.is_ascii() && !matches!(prepared.text, Text::Other) => {
-            map.insert(name, prepared);
+    /// What a portal runs, if it may be an INSERT.
+    pub(super) fn portal(&self, name: &Name) -> Resolved<Arc<Bound>> {
+        if self.renaming > 0 {
+            return Resolved::Unsure;
         }
-        _ if map.is_empty() => {}
-        _ => {
-            map.remove(&name);
-        }
+        self.portals.resolve(name, self.segment)
     }
 }

@@ -55,11 +55,13 @@ pub enum Target {
 
 /// Looks for the target of the one statement in a text.
 ///
-/// Sees `INSERT INTO [[database.]schema.]table` with ASCII names and without comments.
+/// Sees `INSERT INTO [[database.]schema.]table` with ASCII names and without comments, where no
+/// ON CONFLICT can follow.
 #[must_use]
 pub fn insert_target(text: &[u8], syntax: Syntax) -> Target {
     let text = text.trim_ascii_start();
     match split_word(text) {
+        _ if holds(text, b"conflict") => Target::Unsure,
         Some((word, rest)) if word.eq_ignore_ascii_case(b"INSERT") => {
             let name = into(rest).and_then(last_name);
             name.and_then(|name| catalog_name(&name, syntax.encoding))

@@ -1,5 +1,8 @@
 //! What a server sends: the fields of an ErrorResponse, a status, a parameter, a row.
 
+use bytes::BytesMut;
+
+use super::frame::{Frame, HEADER};
 use super::{take_bytes, take_i16, take_i32, take_str, take_u8};
 
 /// The five characters of a SQLSTATE.
@@ -144,6 +147,32 @@ pub fn backend_pid(mut body: &[u8]) -> Option<i32> {
 #[must_use]
 pub fn command_tag(mut body: &[u8]) -> Option<&[u8]> {
     take_str(&mut body)
+}
+
+/// The rows that the CommandComplete at the front of `messages` says were inserted.
+#[must_use]
+pub fn inserted_rows(messages: &[u8]) -> Option<u32> {
+    let tag = command_tag(messages.strip_prefix(b"C")?.get(4..)?)?;
+    let rows = tag.strip_prefix(b"INSERT ")?.rsplit(|byte| *byte == b' ').next()?;
+    std::str::from_utf8(rows).ok()?.parse().ok()
+}
+
+/// An ErrorResponse or NoticeResponse with its position (`P`, in characters from 1) moved; `None`
+/// if it has none, or stays where it is.
+#[must_use]
+pub fn moved(frame: &Frame<'_>, to: impl FnOnce(usize) -> usize) -> Option<BytesMut> {
+    let position = ErrorFields::new(frame.body()).field(b'P')?;
+    let from = std::str::from_utf8(position).ok()?.parse().ok()?;
+    let moved = Some(to(from)).filter(|moved| *moved != from)?;
+    let start = position.as_ptr().addr() - frame.bytes.as_ptr().addr();
+    let (before, rest) = frame.bytes.split_at_checked(start)?;
+    let after = rest.get(position.len()..)?;
+    let mut out = BytesMut::from(before);
+    out.extend_from_slice(moved.to_string().as_bytes());
+    out.extend_from_slice(after);
+    let length = u32::try_from(out.len() - 1).ok()?;
+    out.get_mut(1..HEADER)?.copy_from_slice(&length.to_be_bytes());
+    Some(out)
 }
 
 /// Reads the body of a DataRow: its columns, `None` for NULL.

@@ -1,17 +1,18 @@
 //! The messages that the proxy itself originates, encoded by pgwire.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use pgwire::messages::Message;
 use pgwire::messages::data::NoData;
 use pgwire::messages::extendedquery::{
-    Bind, Close, CloseComplete, Execute, Parse, Sync, TARGET_TYPE_BYTE_STATEMENT,
+    Bind, Close, CloseComplete, Execute, Flush, Parse, Sync, TARGET_TYPE_BYTE_STATEMENT,
 };
 use pgwire::messages::response::{CommandComplete, ErrorResponse};
 
 use super::backend::SqlState;
+use super::frame::HEADER;
 
-/// The OID of the type `text[]`.
-const TEXT_ARRAY: u32 = 1009;
+/// The OID of the type `bytea[]`.
+const BYTEA_ARRAY: u32 = 1001;
 
 /// A CommandComplete with this command tag.
 #[must_use]
@@ -45,22 +46,86 @@ pub fn fatal(code: SqlState, message: &str) -> Bytes {
     encode(&ErrorResponse::new(owned.collect()))
 }
 
-/// One query, from Parse to Sync, in a named statement and portal that are gone at its end, so
-/// that the client's unnamed ones are not touched.
-///
-/// Every parameter is an array of `text`, in text format; so are the results.
+/// A Flush.
 #[must_use]
-pub fn one_query(name: &str, text: &str, arrays: &[String]) -> Bytes {
+pub fn flush() -> Bytes {
+    encode(&Flush::new())
+}
+
+/// A Query; its text is in the client's encoding.
+#[must_use]
+pub fn query(text: &[u8]) -> Bytes {
+    frame(b'Q', &[text, b"\0"])
+}
+
+/// A Parse; its text is in the client's encoding, and `types` is what a client's Parse has behind
+/// its text.
+#[must_use]
+pub fn parse(name: &str, text: &[u8], types: &[u8]) -> Bytes {
+    frame(b'P', &[name.as_bytes(), b"\0", text, b"\0", types])
+}
+
+/// A Bind; `values` is what a client's Bind has behind its two names.
+#[must_use]
+pub fn bind(portal: &[u8], name: &str, values: &[u8]) -> Bytes {
+    frame(b'B', &[portal, b"\0", name.as_bytes(), b"\0", values])
+}
+
+/// An Execute.
+#[must_use]
+pub fn execute(portal: &[u8], max_rows: i32) -> Bytes {
+    frame(b'E', &[portal, b"\0", &max_rows.to_be_bytes()])
+}
+
+/// A Close of a prepared statement.
+#[must_use]
+pub fn close_statement(name: &str) -> Bytes {
+    encode(&Close::new(TARGET_TYPE_BYTE_STATEMENT, Some(name.to_owned())))
+}
+
+/// A Close of a portal.
+#[must_use]
+pub fn close_portal(portal: &[u8]) -> Bytes {
+    frame(b'C', &[b"P", portal, b"\0"])
+}
+
+/// How many CloseCompletes answer a [`command`].
+pub const COMMAND_CLOSES: u8 = 3;
+
+/// One command, without a Sync, in a named statement and portal of the same name that are gone at
+/// its end, so that the client's unnamed ones are not touched.
+///
+/// It begins with a Close as well: one that failed has left its statement behind, and closing what
+/// is not there is no error. Every parameter is an array of `bytea`, in text format; so are the
+/// results.
+#[must_use]
+pub fn command(name: &str, text: &str, arrays: &[String]) -> Bytes {
+    let portal = name.as_bytes();
     let name = Some(name.to_owned());
-    let types = vec![TEXT_ARRAY; arrays.len()];
+    let types = vec![BYTEA_ARRAY; arrays.len()];
     let values = arrays.iter().map(|array| Some(Bytes::copy_from_slice(array.as_bytes())));
+    let close = Close::new(TARGET_TYPE_BYTE_STATEMENT, name.clone());
     let bind = Bind::new(name.clone(), name.clone(), Vec::new(), values.collect(), Vec::new());
     let mut out = BytesMut::new();
+    append(&mut out, &close);
     append(&mut out, &Parse::new(name.clone(), text.to_owned(), types));
     append(&mut out, &bind);
-    append(&mut out, &Execute::new(name.clone(), 0));
-    append(&mut out, &Close::new(TARGET_TYPE_BYTE_STATEMENT, name));
-    append(&mut out, &Sync::new());
+    append(&mut out, &Execute::new(name, 0));
+    out.extend_from_slice(&close_portal(portal));
+    append(&mut out, &close);
+    out.freeze()
+}
+
+/// A message around bytes that are the client's own: pgwire knows only UTF-8.
+fn frame(tag: u8, body: &[&[u8]]) -> Bytes {
+    let length: usize = body.iter().map(|part| part.len()).sum();
+    let mut out = BytesMut::with_capacity(HEADER + length);
+    out.put_u8(tag);
+    // What is longer than the inspection limit, let alone than a message can be, is never rebuilt.
+    out.put_u32(u32::try_from(length + 4).unwrap_or(u32::MAX));
+    for part in body {
+        out.extend_from_slice(part);
+    }
     out.freeze()
 }
 

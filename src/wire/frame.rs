@@ -63,7 +63,7 @@ pub struct BadLength {
 }
 
 /// Cuts one direction of a connection into messages.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Framer {
     limit: usize,
     passing: usize,

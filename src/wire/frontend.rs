@@ -1,7 +1,7 @@
 //! What a client sends: views of the messages whose fields the session needs.
 
 use super::frame::{Frame, HEADER};
-use super::{take_str, take_u8};
+use super::{take_i32, take_str, take_u8};
 
 /// A frontend message, decoded as far as the session looks.
 ///
@@ -17,6 +17,8 @@ pub enum FrontendMessage<'a> {
         name: &'a [u8],
         /// The query text.
         text: Option<&'a [u8]>,
+        /// What stands behind it: the parameters' types, as a count and OIDs.
+        types: &'a [u8],
     },
     /// `B`: makes a portal out of a prepared statement.
     Bind {
@@ -24,6 +26,8 @@ pub enum FrontendMessage<'a> {
         portal: &'a [u8],
         /// The prepared statement's name.
         statement: &'a [u8],
+        /// What stands behind the names, as far as it is in hand: parameters and formats.
+        values: &'a [u8],
     },
     /// `D`: asks for the description of a statement or portal.
     Describe(Target<'a>),
@@ -31,6 +35,8 @@ pub enum FrontendMessage<'a> {
     Execute {
         /// The portal's name.
         portal: &'a [u8],
+        /// How many rows to return at most; 0 for all.
+        max_rows: i32,
     },
     /// `C`: closes a statement or portal.
     Close(Target<'a>),
@@ -70,14 +76,14 @@ impl<'a> FrontendMessage<'a> {
             b'P' => {
                 let name = take_str(&mut body)?;
                 let text = if frame.whole { Some(take_str(&mut body)?) } else { None };
-                Self::Parse { name, text }
+                Self::Parse { name, text, types: body }
             }
             b'B' => {
                 let portal = take_str(&mut body)?;
-                Self::Bind { portal, statement: take_str(&mut body)? }
+                Self::Bind { portal, statement: take_str(&mut body)?, values: body }
             }
             b'D' => Self::Describe(target(&mut body)?),
-            b'E' => Self::Execute { portal: take_str(&mut body)? },
+            b'E' => Self::Execute { portal: take_str(&mut body)?, max_rows: take_i32(&mut body)? },
             b'C' => Self::Close(target(&mut body)?),
             // The server refuses a Flush with a body, and then skips what follows up to Sync.
             b'H' if frame.bytes.len() > HEADER || !frame.whole => return None,

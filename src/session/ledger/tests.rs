@@ -1,3 +1,6 @@
+use super::super::expected::{Execution, Object};
+use super::super::statements::Name;
+use super::super::text::Text;
 use super::*;
 
 fn name() -> Name {
@@ -7,7 +10,10 @@ fn name() -> Name {
 /// A ledger after start-up, with these messages sent.
 fn after(messages: Vec<Expected>) -> Ledger {
     let mut ledger = Ledger::new();
-    assert!(matches!(ledger.received(b'Z'), Received::Answer(Expected::Startup)));
+    assert!(matches!(
+        ledger.received(b'Z'),
+        Received::Answer(Entry { expected: Expected::Startup, .. })
+    ));
     for message in messages {
         ledger.sent(message);
     }
@@ -15,11 +21,24 @@ fn after(messages: Vec<Expected>) -> Ledger {
 }
 
 fn execute() -> Expected {
-    Expected::Execute { portal: name() }
+    let portal = name();
+    Expected::Execute(Execution { portal, max_rows: 0, bound: None, guarded: false })
 }
 
 fn query() -> Expected {
-    Expected::Query(Text::Other)
+    Expected::Query(Query::plain(Text::OTHER))
+}
+
+fn parse() -> Expected {
+    Expected::Parse { name: name(), prepared: None, told: false }
+}
+
+fn bind() -> Expected {
+    Expected::Bind { portal: name(), bound: None, told: false }
+}
+
+fn close() -> Expected {
+    Expected::Close { object: Object::Portal(name()), told: false }
 }
 
 /// Each tag is an answer, a part or an aside; `E` is an ErrorResponse.
@@ -43,12 +62,12 @@ fn all_expected(ledger: &mut Ledger, tags: &[u8]) {
 fn an_extended_query_is_answered_message_by_message() {
     let statement = Object::Statement(name());
     let mut ledger = after(vec![
-        Expected::Parse { name: name(), text: Text::Other },
+        parse(),
         Expected::Describe(statement),
-        Expected::Bind { portal: name(), statement: name() },
+        bind(),
         Expected::Describe(Object::Portal(name())),
         execute(),
-        Expected::Close(Object::Portal(name())),
+        close(),
         Expected::Sync,
     ]);
     all_expected(&mut ledger, b"1tT2nDDNAS");
@@ -160,7 +179,7 @@ fn a_reply_that_nobody_asked_for_loses_the_place_for_good() {
 
 #[test]
 fn a_reply_that_nobody_asked_for_while_the_proxy_awaits_its_own_is_owed() {
-    let mut ledger = after(vec![query(), Expected::Lookup]);
+    let mut ledger = after(vec![query(), Expected::OwnSync]);
     assert!(matches!(ledger.received(b'2'), Received::OutOfStep { owed: true }));
 }
 

@@ -11,7 +11,8 @@ struct Case {
     in_step: bool,
     result_sent: bool,
     status: Option<TransactionStatus>,
-    alone: bool,
+    scope: Scope,
+    observed: bool,
 }
 
 fn constraint(table: &str) -> Constraint {
@@ -28,21 +29,29 @@ fn absorbable() -> Case {
             columns: "id".to_owned(),
             immediate: true,
             plain: true,
+            partitioned: false,
+            conflict_target: Some("(id)".to_owned()),
         }),
         in_step: true,
         result_sent: false,
         status: Some(TransactionStatus::Idle),
-        alone: true,
+        scope: Scope::Alone,
+        observed: false,
     }
 }
 
 impl Case {
-    fn judge(&self) -> Result<(), Reason> {
+    fn judge(&self) -> Result<Answer, Reason> {
         let script = sql::classify(self.text.as_bytes(), SYNTAX);
-        self.judge_reply_to(script.as_ref().map_or(ReplyTo::Unclassified, ReplyTo::Script))
+        let parts = script.as_ref().map(|script| script.statements.as_slice());
+        self.judge_reply_to(match parts {
+            Ok([part]) => ReplyTo::Statement(&part.statement),
+            Ok([_, _, ..]) => ReplyTo::Several,
+            Ok([]) | Err(_) => ReplyTo::Unclassified,
+        })
     }
 
-    fn judge_reply_to(&self, reply_to: ReplyTo<'_>) -> Result<(), Reason> {
+    fn judge_reply_to(&self, reply_to: ReplyTo<'_>) -> Result<Answer, Reason> {
         judge(&Situation {
             fields: ErrorFields::new(self.error),
             constraint: &constraint("t"),
@@ -51,23 +60,20 @@ impl Case {
             reply_to,
             result_sent: self.result_sent,
             status: self.status,
-            alone: self.alone,
+            scope: self.scope,
+            observed: self.observed,
         })
     }
 }
 
 #[test]
 fn the_situation_that_the_others_spoil_is_absorbed() {
-    assert_eq!(absorbable().judge(), Ok(()));
+    assert_eq!(absorbable().judge(), Ok(Answer::Reply));
 }
 
 #[test]
-fn a_text_that_is_not_one_insert_of_one_row_is_shown() {
+fn a_text_that_is_not_one_insert_is_shown() {
     for (text, reason) in [
-        ("INSERT INTO t VALUES (1), (2)", Reason::SeveralRows),
-        ("INSERT INTO t SELECT 1", Reason::SeveralRows),
-        ("INSERT INTO t VALUES (generate_series(1, 3))", Reason::CallsFunction),
-        ("INSERT INTO t VALUES (1) RETURNING id", Reason::Returning),
         ("INSERT INTO t VALUES (1) ON CONFLICT (b) DO NOTHING", Reason::OwnOnConflict),
         ("INSERT INTO u VALUES (1)", Reason::OtherTable),
         ("INSERT INTO private.t VALUES (1)", Reason::OtherTable),
@@ -83,9 +89,21 @@ fn a_text_that_is_not_one_insert_of_one_row_is_shown() {
 }
 
 #[test]
+fn what_may_have_stored_or_returned_more_is_run_again() {
+    for text in [
+        "INSERT INTO t VALUES (1), (2)",
+        "INSERT INTO t SELECT 1",
+        "INSERT INTO t VALUES (generate_series(1, 3))",
+        "INSERT INTO t VALUES (1) RETURNING id",
+    ] {
+        assert_eq!(Case { text, ..absorbable() }.judge(), Ok(Answer::Redo), "{text}");
+    }
+}
+
+#[test]
 fn the_targets_schema_and_quoting_are_those_of_the_catalog() {
     for text in ["INSERT INTO public.t VALUES (1)", "insert into Public.\"t\" values (1);"] {
-        assert_eq!(Case { text, ..absorbable() }.judge(), Ok(()), "{text}");
+        assert_eq!(Case { text, ..absorbable() }.judge(), Ok(Answer::Reply), "{text}");
     }
     let text = "INSERT INTO \"T\" VALUES (1)";
     assert_eq!(Case { text, ..absorbable() }.judge(), Err(Reason::OtherTable));
@@ -95,8 +113,8 @@ fn the_targets_schema_and_quoting_are_those_of_the_catalog() {
 fn a_partition_may_be_named_by_its_root_or_itself() {
     let index = || absorbable().index.map(|index| Index { root: constraint("whole"), ..index });
     for (text, judged) in [
-        ("INSERT INTO whole VALUES (1)", Ok(())),
-        ("INSERT INTO t VALUES (1)", Ok(())),
+        ("INSERT INTO whole VALUES (1)", Ok(Answer::Reply)),
+        ("INSERT INTO t VALUES (1)", Ok(Answer::Reply)),
         ("INSERT INTO other VALUES (1)", Err(Reason::OtherTable)),
     ] {
         assert_eq!(Case { text, index: index(), ..absorbable() }.judge(), judged, "{text}");
@@ -115,7 +133,11 @@ fn an_error_that_does_not_speak_for_itself_is_shown() {
         assert_eq!(Case { error, ..absorbable() }.judge(), Err(reason), "{}", error.escape_ascii());
     }
     let before_9_6 = Case { error: b"SERROR\0C23505\0\0", ..absorbable() };
-    assert_eq!(before_9_6.judge(), Ok(()), "S counts where there is no V, R need not be there");
+    assert_eq!(
+        before_9_6.judge(),
+        Ok(Answer::Reply),
+        "S counts where there is no V, R need not be there"
+    );
 }
 
 #[test]
@@ -138,7 +160,7 @@ fn surroundings_that_the_error_has_undone_too_are_shown() {
         (Case { status: transaction, ..absorbable() }, Reason::InTransaction),
         (Case { status: failed, ..absorbable() }, Reason::InTransaction),
         (Case { status: None, ..absorbable() }, Reason::InTransaction),
-        (Case { alone: false, ..absorbable() }, Reason::ImplicitTransaction),
+        (Case { scope: Scope::Shared, ..absorbable() }, Reason::ImplicitTransaction),
         (Case { result_sent: true, ..absorbable() }, Reason::ResultSent),
         (Case { in_step: false, ..absorbable() }, Reason::OutOfStep),
     ] {
@@ -147,6 +169,15 @@ fn surroundings_that_the_error_has_undone_too_are_shown() {
     let several =
         Case { text: "SELECT 1; INSERT INTO t VALUES (1)", status: transaction, ..absorbable() };
     assert_eq!(several.judge(), Err(Reason::InTransaction));
+}
+
+#[test]
+fn inside_a_block_a_savepoint_decides() {
+    let transaction = Some(TransactionStatus::Transaction);
+    let case = |scope, observed| Case { status: transaction, scope, observed, ..absorbable() };
+    assert_eq!(case(Scope::Guarded, false).judge(), Ok(Answer::Reply));
+    assert_eq!(case(Scope::Alone, false).judge(), Err(Reason::InTransaction));
+    assert_eq!(case(Scope::Alone, true).judge(), Ok(Answer::Reply), "observing needs none");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::sql::{Sql, Tables};
+use super::server::Block;
+use super::sql::{Sql, Storage, Tables};
 use crate::support::wire;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,10 +52,11 @@ pub struct Client {
     failed: bool,
     prepared: HashMap<&'static str, Sql>,
     portals: HashMap<&'static str, Sql>,
-    /// Statements of the open transaction that were told to have stored their rows.
-    pending: Vec<Sql>,
+    /// What it believes to be stored.
+    storage: Storage,
+    /// The status it believes the session to be in.
+    block: Block,
     input: Vec<u8>,
-    pub believed: Tables,
     pub status: u8,
     pub absorbed: usize,
 }
@@ -62,6 +64,11 @@ pub struct Client {
 impl Client {
     pub fn new() -> Self {
         Self { status: b'I', ..Self::default() }
+    }
+
+    /// What it believes to be stored, whatever a transaction does.
+    pub fn believed(&self) -> &Tables {
+        self.storage.committed()
     }
 
     pub fn sent(&mut self, message: &Send) {
@@ -131,17 +138,50 @@ impl Client {
     }
 
     fn complete(&mut self, sql: &Sql, tag: &[u8]) {
-        match tag {
-            b"INSERT 0 0\0" => self.absorbed += 1,
-            b"COMMIT\0" => self.commit(),
-            b"ROLLBACK\0" => self.pending.clear(),
-            _ => self.pending.push(sql.clone()),
+        assert!(self.block != Block::Failed || sql.ends_failure(), "{sql:?} in a failed block");
+        match (sql, tag) {
+            (Sql::Insert(insert), b"INSERT 0 0\0") => {
+                self.absorbed += 1;
+                for row in insert.rows.iter().flatten() {
+                    assert!(self.storage.has(insert.table, *row), "a duplicate of nothing");
+                }
+            }
+            (Sql::Insert(insert), tag) => {
+                let rows = insert.rows.iter().flatten();
+                let new = rows.filter(|row| self.storage.insert(insert.table, **row)).count();
+                assert_eq!(tag, format!("INSERT 0 {new}\0").as_bytes());
+            }
+            (Sql::Delete(table), _) => self.storage.delete(*table),
+            (Sql::Begin, _) => self.block = Block::Open,
+            (Sql::Commit, b"COMMIT\0") => self.end(true),
+            (Sql::Commit | Sql::Rollback, b"ROLLBACK\0") => self.end(false),
+            (Sql::Savepoint(name), _) => self.storage.savepoint(name),
+            (Sql::Release(name), _) => assert!(self.storage.release(name)),
+            (Sql::RollbackTo(name), _) => {
+                assert!(self.storage.roll_back_to(name));
+                self.block = Block::Open;
+            }
+            (Sql::Select, _) => {}
+            (sql, tag) => panic!("{} is no answer to {sql:?}", tag.escape_ascii()),
         }
+    }
+
+    fn end(&mut self, commit: bool) {
+        if commit {
+            self.storage.commit();
+        } else {
+            self.storage.roll_back();
+        }
+        self.block = Block::None;
     }
 
     fn fail(&mut self) {
         self.failed = true;
-        self.pending.clear();
+        if self.block == Block::None {
+            self.storage.roll_back();
+        } else {
+            self.block = Block::Failed;
+        }
     }
 
     fn skip(&mut self) {
@@ -153,17 +193,12 @@ impl Client {
     }
 
     fn ready(&mut self, status: u8) {
+        assert_eq!(status, self.block.status(), "the status is not what was told");
         if status == b'I' {
-            self.commit();
+            self.end(true);
         }
         self.status = status;
         self.next();
-    }
-
-    fn commit(&mut self) {
-        for sql in self.pending.drain(..) {
-            sql.apply(&mut self.believed, true);
-        }
     }
 
     fn next(&mut self) {

@@ -16,7 +16,7 @@ use crate::support::wire;
 use crate::transcripts::Recorder;
 use client::{Client, Send};
 use server::Server;
-use sql::Sql;
+use sql::{Insert, Sql};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
@@ -28,7 +28,7 @@ proptest! {
         let mut world = World::new(&rules(), &catalog());
         world.play(&script, &choices);
         world.settle();
-        prop_assert_eq!(&world.client.believed, &world.server.stored());
+        prop_assert_eq!(world.client.believed(), world.server.stored());
     }
 
     /// Without rules, or with rules that list nothing here, the bytes out are the bytes in.
@@ -44,7 +44,7 @@ proptest! {
         world.settle();
         prop_assert_eq!(&world.from_client, &world.to_server);
         prop_assert_eq!(&world.from_server, &world.to_client);
-        prop_assert_eq!(&world.client.believed, &world.server.stored());
+        prop_assert_eq!(world.client.believed(), world.server.stored());
     }
 
     /// Where replies are awaited, how messages are cut makes no difference to what is sent.
@@ -64,7 +64,7 @@ proptest! {
 
 #[test]
 fn every_short_session_is_answered_and_leaves_the_ledger_in_step() {
-    let dup = Sql::Insert('t', vec![Some(1)]);
+    let dup = Sql::insert('t', vec![Some(1)]);
     let alphabet = [
         Send::Parse("", dup.clone()),
         Send::Bind("", "", 1),
@@ -75,7 +75,7 @@ fn every_short_session_is_answered_and_leaves_the_ledger_in_step() {
         Send::Sync,
         Send::Query(vec![dup.clone()]),
         Send::Query(vec![Sql::Begin]),
-        Send::Query(vec![Sql::Insert('t', vec![Some(2)]), dup]),
+        Send::Query(vec![Sql::insert('t', vec![Some(2)]), dup]),
     ];
     let (rules, catalog) = (rules(), catalog());
     let mut absorbed = 0;
@@ -91,7 +91,7 @@ fn every_short_session_is_answered_and_leaves_the_ledger_in_step() {
 /// Plays a script, awaiting all that can come after each message or nothing before the end; then
 /// a lone duplicate is absorbed, which it only is if every reply was told apart.
 fn short_session(mut world: World, script: &[&Send], patient: bool) -> usize {
-    world.send(&Send::Query(vec![Sql::Insert('t', vec![Some(1)])]));
+    world.send(&Send::Query(vec![Sql::insert('t', vec![Some(1)])]));
     world.deliver(usize::MAX);
     for send in script {
         world.send(send);
@@ -100,9 +100,9 @@ fn short_session(mut world: World, script: &[&Send], patient: bool) -> usize {
         }
     }
     world.settle();
-    assert_eq!(world.client.believed, world.server.stored(), "{script:?}");
+    assert_eq!(world.client.believed(), world.server.stored(), "{script:?}");
     let before = world.client.absorbed;
-    world.send(&Send::Query(vec![Sql::Insert('t', vec![Some(1)])]));
+    world.send(&Send::Query(vec![Sql::insert('t', vec![Some(1)])]));
     world.deliver(usize::MAX);
     assert_eq!(world.client.absorbed, before + 1, "the ledger is out of step after {script:?}");
     before
@@ -214,9 +214,17 @@ impl World {
 
     /// The session is shown so many more bytes of the client's.
     fn step_up(&mut self, piece: usize) {
-        let done = self.session.handle_frontend(self.upstream.show(piece), &mut self.recorder);
-        self.upstream.take(done);
+        self.upstream.show(piece);
+        self.offer();
         self.pass_on();
+    }
+
+    /// What the session has been shown of the client's bytes and not taken, it may want now.
+    fn offer(&mut self) {
+        if self.session.wants_frontend() {
+            let done = self.session.handle_frontend(self.upstream.show(0), &mut self.recorder);
+            self.upstream.take(done);
+        }
     }
 
     /// The session is shown so many more bytes of the server's.
@@ -224,6 +232,7 @@ impl World {
         let shown = self.downstream.show(piece);
         let done = self.session.handle_backend(shown, &mut self.recorder).unwrap();
         self.downstream.take(done);
+        self.offer();
         self.pass_on();
     }
 
@@ -284,8 +293,14 @@ fn known(table: &str) -> (Constraint, Index) {
         table: table.to_owned(),
         name: format!("{table}_pkey"),
     };
-    let index =
-        Index { root: root.clone(), columns: "id".to_owned(), immediate: true, plain: true };
+    let index = Index {
+        root: root.clone(),
+        columns: "id".to_owned(),
+        immediate: true,
+        plain: true,
+        partitioned: false,
+        conflict_target: Some("(id)".to_owned()),
+    };
     (root, index)
 }
 
@@ -331,22 +346,33 @@ fn kind() -> impl Strategy<Value = u8> {
 
 fn statement() -> impl Strategy<Value = Sql> {
     prop_oneof![
-        3 => Just(Sql::Insert('t', vec![None])),
-        1 => Just(Sql::Insert('u', vec![None])),
+        3 => Just(Sql::insert('t', vec![None])),
+        1 => Just(Sql::insert('u', vec![None])),
         4 => literal(),
     ]
 }
 
 fn literal() -> impl Strategy<Value = Sql> {
     prop_oneof![
-        6 => (1..4).prop_map(|row| Sql::Insert('t', vec![Some(row)])),
-        2 => (1..4).prop_map(|row| Sql::Insert('u', vec![Some(row)])),
-        1 => (1..4, 1..4).prop_map(|(a, b)| Sql::Insert('t', vec![Some(a), Some(b)])),
+        6 => (1..4).prop_map(|row| Sql::insert('t', vec![Some(row)])),
+        2 => (1..4).prop_map(|row| Sql::insert('u', vec![Some(row)])),
+        2 => (1..4, 1..4).prop_map(|(a, b)| Sql::insert('t', vec![Some(a), Some(b)])),
+        2 => (1..4, 1..4, any::<bool>()).prop_map(|(a, b, one)| {
+            let rows = if one { vec![Some(a)] } else { vec![Some(a), Some(b)] };
+            Sql::Insert(Insert { table: 't', rows, returning: true, on_conflict: false })
+        }),
+        3 => savepoint(),
         1 => prop::sample::select(vec!['t', 'u']).prop_map(Sql::Delete),
         1 => Just(Sql::Select),
-        1 => Just(Sql::Begin),
+        3 => Just(Sql::Begin),
         1 => Just(Sql::Commit),
         1 => Just(Sql::Rollback),
         1 => Just(Sql::Bad),
     ]
+}
+
+fn savepoint() -> impl Strategy<Value = Sql> {
+    let name = prop::sample::select(vec!["a", "b"]).prop_map(str::to_owned);
+    let command = prop::sample::select(vec![Sql::Savepoint, Sql::Release, Sql::RollbackTo]);
+    (command, name).prop_map(|(command, name)| command(name))
 }

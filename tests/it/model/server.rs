@@ -3,15 +3,12 @@
 
 use std::collections::HashMap;
 
-use super::sql::{Sql, Tables};
+use super::sql::{Insert, Sql, Storage, Tables};
 use crate::support::wire::message;
 
 #[derive(Debug, Default)]
 pub struct Server {
-    /// As they are inside the transaction.
-    tables: Tables,
-    /// As they were when it began.
-    before: Option<Tables>,
+    storage: Storage,
     block: Block,
     skipping: bool,
     prepared: HashMap<String, Sql>,
@@ -24,11 +21,22 @@ pub struct Server {
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Block {
+pub enum Block {
     #[default]
     None,
     Open,
     Failed,
+}
+
+impl Block {
+    /// What ReadyForQuery says of it.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::None => b'I',
+            Self::Open => b'T',
+            Self::Failed => b'E',
+        }
+    }
 }
 
 impl Server {
@@ -36,9 +44,9 @@ impl Server {
         Self::default()
     }
 
-    /// What is stored, with no transaction open.
-    pub fn stored(&self) -> Tables {
-        self.before.as_ref().unwrap_or(&self.tables).clone()
+    /// What is stored, whatever a transaction does.
+    pub fn stored(&self) -> &Tables {
+        self.storage.committed()
     }
 
     /// Takes bytes from the client and works off every whole message.
@@ -76,8 +84,14 @@ impl Server {
     }
 
     fn query(&mut self, text: &str) {
-        for statement in text.split("; ") {
-            if let Err(code) = self.run(&Sql::read(statement), true) {
+        let statements: Vec<_> = text.split(';').map(Sql::read).collect();
+        if statements.contains(&Sql::Bad) {
+            // The text is read as a whole, before any of it runs.
+            self.fail("42601");
+            return self.ready();
+        }
+        for statement in statements {
+            if let Err(code) = self.run(&statement, true) {
                 self.fail(code);
                 break;
             }
@@ -86,10 +100,10 @@ impl Server {
     }
 
     fn parse(&mut self, name: &str, sql: Sql) {
-        if self.block == Block::Failed && !matches!(sql, Sql::Commit | Sql::Rollback) {
-            self.fail_and_skip("25P02");
-        } else if sql == Sql::Bad {
+        if sql == Sql::Bad {
             self.fail_and_skip("42601");
+        } else if self.block == Block::Failed && !sql.ends_failure() {
+            self.fail_and_skip("25P02");
         } else if !name.is_empty() && self.prepared.contains_key(name) {
             self.fail_and_skip("42P05");
         } else {
@@ -103,14 +117,13 @@ impl Server {
         // The value is the last but the result formats: four digits of text.
         let value = body.len().checked_sub(6).and_then(|at| body.get(at..at + 4));
         let value = value.and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());
-        if self.block == Block::Failed && !matches!(sql, Sql::Commit | Sql::Rollback) {
+        if self.block == Block::Failed && !sql.ends_failure() {
             return self.fail_and_skip("25P02");
         }
         if !portal.is_empty() && self.portals.contains_key(portal) {
             return self.fail_and_skip("42P03");
         }
         self.portals.insert(portal.to_owned(), sql.bound(value));
-        self.begin_implicitly();
         self.say(b'2', b"");
     }
 
@@ -127,13 +140,13 @@ impl Server {
         let (kind, name) = target.split_at(1);
         let found = if kind == "S" { self.prepared.get(name) } else { self.portals.get(name) };
         let Some(sql) = found.cloned() else { return self.fail_and_skip("34000") };
-        if self.block == Block::Failed && sql == Sql::Select {
+        if self.block == Block::Failed && sql.returns_rows() {
             return self.fail_and_skip("25P02");
         }
         if kind == "S" {
             self.say(b't', &[0, 0]);
         }
-        if sql == Sql::Select { self.say(b'T', &[0, 0]) } else { self.say(b'n', b"") }
+        if sql.returns_rows() { self.say(b'T', &[0, 0]) } else { self.say(b'n', b"") }
     }
 
     fn close(&mut self, target: &str) {
@@ -148,14 +161,13 @@ impl Server {
 
     /// Runs one statement and says its result, with a description first in a simple query.
     fn run(&mut self, sql: &Sql, describe: bool) -> Result<(), &'static str> {
-        if self.block == Block::Failed && !matches!(sql, Sql::Commit | Sql::Rollback) {
+        if self.block == Block::Failed && !sql.ends_failure() {
             return Err("25P02");
         }
-        self.begin_implicitly();
         match sql {
-            Sql::Insert(table, rows) => self.insert(*table, rows)?,
-            Sql::Delete(_) => {
-                sql.apply(&mut self.tables, true);
+            Sql::Insert(insert) => self.insert(insert, describe)?,
+            Sql::Delete(table) => {
+                self.storage.delete(*table);
                 self.complete("DELETE 1");
             }
             Sql::Select => {
@@ -177,32 +189,59 @@ impl Server {
                 self.end(false);
                 self.complete("ROLLBACK");
             }
+            Sql::Savepoint(_) | Sql::Release(_) | Sql::RollbackTo(_) => self.savepoint(sql)?,
             Sql::Bad => return Err("42601"),
         }
         Ok(())
     }
 
-    fn insert(&mut self, table: char, rows: &[Option<i32>]) -> Result<(), &'static str> {
-        let stored = self.tables.entry(table).or_default();
-        for row in rows.iter().flatten() {
-            if !stored.insert(*row) {
-                return Err(if table == 't' { "t" } else { "u" });
+    fn insert(&mut self, insert: &Insert, describe: bool) -> Result<(), &'static str> {
+        let mut stored = 0;
+        for row in insert.rows.iter().flatten() {
+            if self.storage.insert(insert.table, *row) {
+                stored += 1;
+            } else if !insert.on_conflict {
+                return Err(if insert.table == 't' { "t" } else { "u" });
             }
         }
-        self.complete(&format!("INSERT 0 {}", rows.len()));
+        if insert.returning {
+            if describe {
+                self.say(b'T', &[0, 0]);
+            }
+            for _ in 0..stored {
+                self.say(b'D', &[0, 0]);
+            }
+        }
+        self.complete(&format!("INSERT 0 {stored}"));
         Ok(())
     }
 
-    fn begin_implicitly(&mut self) {
-        if self.before.is_none() {
-            self.before = Some(self.tables.clone());
+    fn savepoint(&mut self, sql: &Sql) -> Result<(), &'static str> {
+        if self.block == Block::None {
+            return Err("25P01");
         }
+        let (found, tag) = match sql {
+            Sql::Savepoint(name) => {
+                self.storage.savepoint(name);
+                (true, "SAVEPOINT")
+            }
+            Sql::Release(name) => (self.storage.release(name), "RELEASE"),
+            Sql::RollbackTo(name) => (self.storage.roll_back_to(name), "ROLLBACK"),
+            _ => unreachable!("{sql:?}"),
+        };
+        if !found {
+            return Err("3B001");
+        }
+        self.block = Block::Open;
+        self.complete(tag);
+        Ok(())
     }
 
     fn end(&mut self, commit: bool) {
-        match self.before.take() {
-            Some(before) if !commit => self.tables = before,
-            _ => {}
+        if commit {
+            self.storage.commit();
+        } else {
+            self.storage.roll_back();
         }
         self.block = Block::None;
         self.portals.clear();
@@ -232,12 +271,7 @@ impl Server {
         if self.block == Block::None {
             self.end(true);
         }
-        let status = match self.block {
-            Block::None => b"I",
-            Block::Open => b"T",
-            Block::Failed => b"E",
-        };
-        self.say(b'Z', status);
+        self.say(b'Z', &[self.block.status()]);
         self.flush();
     }
 

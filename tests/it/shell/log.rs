@@ -69,10 +69,13 @@ fn a_duplicate_that_is_shown_says_why() {
     database.sql(TABLE);
     let mut wire = session(&proxy, &database);
     wire.query("BEGIN");
-    assert!(has(&wire.query("INSERT INTO t VALUES (1)"), "C23505"));
-    let line = &conflicts(&proxy, 1)[0];
+    assert!(has(&wire.query("UPDATE t SET id = 1; INSERT INTO t VALUES (2), (1)"), "INSERT 0 1"));
+    assert!(has(&wire.query("UPDATE t SET id = 1"), "C23505"));
+    let [line, absorbed] = &conflicts(&proxy, 2)[..] else { panic!("two conflicts") };
+    let (line, absorbed) = (absorbed, line);
+    assert_eq!((&absorbed["outcome"], &absorbed["rows_inserted"]), (&"absorbed".into(), &1.into()));
     assert_eq!(line["outcome"], "shown");
-    assert_eq!(line["reason"], "in_transaction");
+    assert_eq!(line["reason"], "not_insert");
     assert_eq!(line["transaction_status"], "transaction");
     assert!(line.get("strategy").is_none(), "{line}");
 }

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use super::PATIENCE;
 
@@ -105,6 +106,15 @@ impl Wire {
         Some(Message { tag: frame[0], body: frame[5..].to_vec() })
     }
 
+    /// The next message, if the server says anything before it could have said more.
+    pub fn message_if_any(&mut self) -> Option<Message> {
+        let whole = |buffer: &[u8]| buffer.len() >= 5 && buffer.len() >= frame_length(buffer);
+        while !whole(&self.buffer) {
+            self.buffer.extend(self.chunks.recv_timeout(QUIET).ok()?);
+        }
+        self.message()
+    }
+
     /// One unframed byte: the answer to an `SSLRequest`.
     pub fn byte(&mut self) -> Option<u8> {
         while self.buffer.is_empty() {
@@ -157,6 +167,9 @@ impl Drop for Wire {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
+
+/// A server that has said nothing for so long has nothing to say.
+const QUIET: Duration = Duration::from_millis(700);
 
 const BYTEWISE_LIMIT: usize = 4096;
 

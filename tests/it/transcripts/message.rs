@@ -1,5 +1,11 @@
 //! Messages as a transcript writes them: a name as the manual spells it, then its fields.
 
+use std::fmt;
+
+use pgabsorb::wire::build;
+
+use crate::support::wire::Message;
+
 /// Which table of message names a line is read with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
@@ -21,17 +27,38 @@ impl Written {
     pub fn read(sender: Sender, line: &str) -> Result<Self, String> {
         let mut words = words(line)?.into_iter();
         let name = words.next().ok_or("no message")?;
-        let table = match sender {
-            Sender::Frontend => FRONTEND,
-            Sender::Backend => BACKEND,
-        };
-        let found = table.iter().find(|(known, ..)| *known == name);
+        let found = table(sender).iter().find(|(known, ..)| *known == name);
         let &(_, tag, layout) = found.ok_or_else(|| format!("unknown message {name}"))?;
         Ok(Self { name, fields: words.collect(), tag, layout })
     }
 
+    /// A message that has come, with what a transcript says of it.
+    pub fn of(sender: Sender, message: &Message) -> Self {
+        let table = table(sender);
+        let known = table.iter().find(|(_, tag, layout)| *tag == message.tag && *layout != "x");
+        let &(name, tag, layout) = known.unwrap_or_else(|| panic!("unknown: {message}"));
+        let mut body = &message.body[..];
+        let mut fields: Vec<_> = layout.chars().flat_map(|kind| fields(kind, &mut body)).collect();
+        // Where another error came through is no matter here.
+        let matters = fields.iter().any(|field| field == "C=23505");
+        fields.retain(|field| matters || layout != "e" || !field.starts_with("W="));
+        Self { name: name.to_owned(), fields, tag, layout }
+    }
+
+    /// A command of the proxy's own, if these messages begin with one.
+    pub fn command_at(bytes: &[u8]) -> Option<Self> {
+        COMMANDS.iter().find_map(|text| {
+            let line = format!("Command \"{text}\"");
+            let command = Self::read(Sender::Frontend, &line).unwrap();
+            bytes.starts_with(&command.bytes()).then_some(command)
+        })
+    }
+
     /// The message as it is on the wire.
     pub fn bytes(&self) -> Vec<u8> {
+        if self.layout == "x" {
+            return build::command("pgabsorb_guard", &self.fields[0], &[]).to_vec();
+        }
         let mut body = Vec::new();
         let mut fields = self.fields.iter();
         for kind in self.layout.chars() {
@@ -68,15 +95,110 @@ impl Written {
     }
 }
 
+/// What a transcript says of one part of a body, which is taken off its front.
+fn fields(kind: char, body: &mut &[u8]) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let string = |body: &mut &[u8]| {
+        let end = body.iter().position(|byte| *byte == 0).unwrap();
+        let string = text(&body[..end]);
+        *body = &body[end + 1..];
+        string
+    };
+    let number = |body: &mut &[u8], size: usize| {
+        let (number, rest) = body.split_at(size);
+        *body = rest;
+        number.iter().fold(0_i32, |sum, byte| sum << 8 | i32::from(*byte))
+    };
+    match kind {
+        's' => vec![string(body)],
+        'b' | 'r' if body.is_empty() => vec![],
+        'b' => {
+            let (first, rest) = body.split_at(1);
+            *body = rest;
+            vec![text(first)]
+        }
+        'i' => vec![number(body, 4).to_string()],
+        '0' => {
+            assert_eq!(number(body, 2), 0, "more than a transcript can say");
+            vec![]
+        }
+        'r' => vec![text(std::mem::take(body))],
+        'v' => (0..number(body, 2))
+            .map(|_| {
+                let Ok(length) = usize::try_from(number(body, 4)) else { return NULL.to_owned() };
+                let (value, rest) = body.split_at(length);
+                *body = rest;
+                text(value)
+            })
+            .collect(),
+        'n' => (0..number(body, 2))
+            .map(|_| {
+                let name = string(body);
+                *body = &body[18..];
+                name
+            })
+            .collect(),
+        'e' => std::iter::from_fn(|| (body[0] != 0).then(|| string(body)))
+            .filter(|field| SAID_OF_ERRORS.contains(&&field[..1]))
+            .map(|field| format!("{}={}", &field[..1], &field[1..]))
+            .collect(),
+        other => panic!("layout {other}"),
+    }
+}
+
+/// The fields of an error that a transcript tells, where a server has said them.
+const SAID_OF_ERRORS: [&str; 8] = ["S", "V", "C", "P", "W", "s", "t", "n"];
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_frontends = FRONTEND.iter().any(|(name, ..)| *name == self.name);
+        write!(f, "{}", self.name)?;
+        for field in &self.fields {
+            match field.split_once('=').filter(|_| self.layout == "e") {
+                _ if is_plain(field, is_frontends) => write!(f, " {field}")?,
+                Some((code, value)) => write!(f, " {code}=\"{}\"", quoted_text(value))?,
+                None => write!(f, " \"{}\"", quoted_text(field))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a field needs no quotes; names and texts of a client have some anyway.
+fn is_plain(field: &str, is_frontends: bool) -> bool {
+    let number = field.bytes().all(|it| it.is_ascii_digit());
+    let word = field.bytes().all(|it| it.is_ascii_alphanumeric() || b"_-=".contains(&it));
+    !field.is_empty() && (number || matches!(field, "S" | "P") || word && !is_frontends)
+}
+
+fn quoted_text(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    escaped.replace('\n', "\\n").replace('\0', "\\0").replace('\x01', "\\1")
+}
+
+fn table(sender: Sender) -> Names {
+    match sender {
+        Sender::Frontend => FRONTEND,
+        Sender::Backend => BACKEND,
+    }
+}
+
 fn values<'a>(fields: impl Iterator<Item = &'a String>) -> Vec<u8> {
     let fields: Vec<_> = fields.collect();
     let mut body = u16::try_from(fields.len()).unwrap().to_be_bytes().to_vec();
     for field in fields {
-        body.extend(u32::try_from(field.len()).unwrap().to_be_bytes());
-        body.extend(field.as_bytes());
+        if field == NULL {
+            body.extend((-1_i32).to_be_bytes());
+        } else {
+            body.extend(u32::try_from(field.len()).unwrap().to_be_bytes());
+            body.extend(field.as_bytes());
+        }
     }
     body
 }
+
+/// How a transcript writes what is no value.
+const NULL: &str = "NULL";
 
 /// Columns of type `text`, in text format.
 fn columns<'a>(fields: impl Iterator<Item = &'a String>) -> Vec<u8> {
@@ -144,7 +266,16 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
 
 type Names = &'static [(&'static str, u8, &'static str)];
 
+/// The commands of the proxy's own, each of which is six messages.
+const COMMANDS: [&str; 4] = [
+    "SAVEPOINT pgabsorb_guard",
+    "RELEASE SAVEPOINT pgabsorb_guard",
+    "ROLLBACK TO SAVEPOINT pgabsorb_guard",
+    "ROLLBACK TO SAVEPOINT pgabsorb_none",
+];
+
 const FRONTEND: Names = &[
+    ("Command", b'P', "x"),
     ("Query", b'Q', "s"),
     ("Parse", b'P', "ss0"),
     ("Bind", b'B', "ss0v0"),

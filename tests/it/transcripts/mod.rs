@@ -2,6 +2,7 @@
 //! against a real server through the real proxy.
 
 mod message;
+mod real;
 mod transcript;
 
 use std::fs;
@@ -18,17 +19,22 @@ use transcript::{Step, Transcript, What};
 
 #[test]
 fn a_session_does_what_every_transcript_says() {
-    each(|transcript| run(transcript, usize::MAX));
+    each(|_, transcript| run(transcript, usize::MAX));
 }
 
 #[test]
 fn a_session_fed_byte_by_byte_does_the_same() {
-    each(|transcript| run(transcript, 1));
+    each(|_, transcript| run(transcript, 1));
 }
 
 #[test]
 fn a_real_server_and_the_real_proxy_say_what_every_transcript_says() {
-    each(|transcript| transcript.offline.is_some() || live(transcript));
+    each(|_, transcript| transcript.offline.is_some() || live(transcript));
+}
+
+#[test]
+fn a_real_server_says_what_every_transcript_says_of_it() {
+    each(real::is_said);
 }
 
 #[test]
@@ -45,11 +51,11 @@ fn every_row_of_the_recovery_page_names_a_transcript_and_every_transcript_has_a_
 }
 
 /// Runs a check on every transcript, and names those that fail it.
-fn each(check: impl Fn(&Transcript) -> bool + std::panic::RefUnwindSafe) {
+fn each(check: impl Fn(&Path, &Transcript) -> bool + std::panic::RefUnwindSafe) {
     let mut failed = Vec::new();
     for path in files(&root().join("tests/transcripts")) {
         let transcript = Transcript::read(&fs::read_to_string(&path).unwrap());
-        let outcome = std::panic::catch_unwind(|| check(&transcript));
+        let outcome = std::panic::catch_unwind(|| check(&path, &transcript));
         if !outcome.unwrap_or(false) {
             failed.push(path);
         }
@@ -81,10 +87,11 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// say has left.
 fn run(transcript: &Transcript, piece: usize) -> bool {
     let mut recorder = Recorder::default();
-    let mut session = transcript.session(&mut recorder);
+    let session = transcript.session(&mut recorder);
+    let mut feed = Feed { session, piece, untaken: Vec::new() };
     let mut steps = transcript.steps.iter().peekable();
     while let Some(step) = steps.next() {
-        arrive(&mut session, &step.what, piece, &mut recorder);
+        feed.arrive(&step.what, &mut recorder);
         let mut expected = Recorder::default();
         while let Some(step) = steps.next_if(|it| !is_arrival(&it.what)) {
             expect(&mut expected, &step.what, transcript);
@@ -98,6 +105,7 @@ fn run(transcript: &Transcript, piece: usize) -> bool {
         );
         recorder.clear();
     }
+    assert!(feed.untaken.is_empty(), "messages of the client's were left over");
     true
 }
 
@@ -105,22 +113,44 @@ fn is_arrival(what: &What) -> bool {
     matches!(what, What::Arrives(..) | What::End)
 }
 
-fn arrive(session: &mut Session, what: &What, piece: usize, recorder: &mut Recorder) {
-    let (sender, message) = match what {
-        What::Arrives(sender, message) => (*sender, message.bytes()),
-        What::End => return session.handle_backend_end(recorder),
-        other => panic!("nothing has arrived yet, but: {other:?}"),
-    };
-    let mut input = Vec::new();
-    for bytes in message.chunks(piece) {
-        input.extend_from_slice(bytes);
-        let done = match sender {
-            Sender::Frontend => session.handle_frontend(&input, recorder),
-            Sender::Backend => session.handle_backend(&input, recorder).unwrap(),
-        };
-        input.drain(..done);
+/// A session, and what it has not taken of the client's.
+struct Feed {
+    session: Session,
+    /// Bytes that it is shown at once.
+    piece: usize,
+    untaken: Vec<u8>,
+}
+
+impl Feed {
+    fn arrive(&mut self, what: &What, recorder: &mut Recorder) {
+        match what {
+            What::End => self.session.handle_backend_end(recorder),
+            What::Arrives(Sender::Frontend, message) => {
+                for bytes in message.bytes().chunks(self.piece) {
+                    self.untaken.extend_from_slice(bytes);
+                    self.offer(recorder);
+                }
+            }
+            What::Arrives(Sender::Backend, message) => {
+                let mut input = Vec::new();
+                for bytes in message.bytes().chunks(self.piece) {
+                    input.extend_from_slice(bytes);
+                    let done = self.session.handle_backend(&input, recorder).unwrap();
+                    input.drain(..done);
+                }
+                assert!(input.is_empty(), "a whole message was left over: {what:?}");
+                self.offer(recorder);
+            }
+            other => panic!("nothing has arrived yet, but: {other:?}"),
+        }
     }
-    assert!(input.is_empty(), "a whole message was left over: {what:?}");
+
+    fn offer(&mut self, recorder: &mut Recorder) {
+        if self.session.wants_frontend() {
+            let done = self.session.handle_frontend(&self.untaken, recorder);
+            self.untaken.drain(..done);
+        }
+    }
 }
 
 fn expect(expected: &mut Recorder, what: &What, transcript: &Transcript) {
@@ -129,7 +159,7 @@ fn expect(expected: &mut Recorder, what: &What, transcript: &Transcript) {
         What::Leaves(Sender::Frontend, message) => expected.to_backend.extend(message.bytes()),
         What::Leaves(Sender::Backend, message) => expected.to_frontend.extend(message.bytes()),
         What::Note(note) => expected.notes.push(note.clone()),
-        What::Arrives(..) | What::End => {}
+        What::Arrives(..) | What::Waits | What::End => {}
     }
 }
 

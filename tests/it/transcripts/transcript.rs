@@ -13,6 +13,7 @@
 //! S>P ...                          the server sends, the proxy receives
 //! P>C ...                          the proxy sends to the client
 //! lookup                           the proxy sends its catalog lookup to the server
+//! P>S Command "SAVEPOINT ..."      the six messages of a command of the proxy's own
 //! end                              the server's side of the connection ends
 //! note absorbed                    the outcome of a 23505, with the reason if it was shown
 //! ```
@@ -24,7 +25,6 @@ use pgabsorb::rules::{Action, Constraint, ConstraintGlob, Origin, Rule, RuleId, 
 use pgabsorb::session::catalog::{self, Catalog, Index, SharedCatalog};
 use pgabsorb::session::output::{Note, Outcome, Output};
 use pgabsorb::session::{Session, Setup};
-use pgabsorb::sql::Encoding;
 
 use super::message::{Sender, Written};
 
@@ -55,6 +55,8 @@ pub enum What {
     /// The catalog lookup must leave towards the server.
     Lookup,
     Note(String),
+    /// The client waits: for the making of a file alone.
+    Waits,
     End,
 }
 
@@ -73,6 +75,7 @@ impl Transcript {
         let mut step = |what| self.steps.push(Step { line: number, what });
         match word {
             "" | "#" => {}
+            "..." => step(What::Waits),
             "rule" => self.rules.push(rule(rest)),
             "index" => self.indexes.push(index(rest)),
             "setup" => self.setup.push(rest.to_owned()),
@@ -120,7 +123,7 @@ impl Transcript {
 
     /// The catalog lookup for this transcript's rules.
     pub fn lookup(&self) -> Bytes {
-        catalog::lookup(&Ruleset::new(self.rules.clone()), Encoding::Utf8)
+        catalog::lookup(&Ruleset::new(self.rules.clone()))
     }
 }
 
@@ -152,8 +155,14 @@ fn rule(text: &str) -> Rule {
 fn index(text: &str) -> (Constraint, Index) {
     let mut words = text.split(' ');
     let constraint = constraint(words.next().unwrap());
-    let mut index =
-        Index { root: constraint.clone(), columns: "id".to_owned(), immediate: true, plain: true };
+    let mut index = Index {
+        root: constraint.clone(),
+        columns: "id".to_owned(),
+        immediate: true,
+        plain: true,
+        partitioned: false,
+        conflict_target: Some("(id)".to_owned()),
+    };
     for word in words {
         match word {
             "deferrable" => index.immediate = false,

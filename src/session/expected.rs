@@ -1,0 +1,214 @@
+//! What asks for a reply: the messages of the client's, and the proxy's own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::wire::backend::SqlState;
+
+use super::block::Effect;
+use super::guard::{Piece, Splice};
+use super::statements::{Bound, Name, Prepared};
+use super::text::Text;
+
+/// A reply that is to come, named for the message that asked for it.
+#[derive(Debug)]
+pub(super) enum Expected {
+    /// The end of start-up and authentication.
+    Startup,
+    Query(Query),
+    Parse {
+        name: Name,
+        prepared: Option<Arc<Prepared>>,
+        /// Whether the statements are to be told how it ends.
+        told: bool,
+    },
+    Bind {
+        portal: Name,
+        bound: Option<Arc<Bound>>,
+        told: bool,
+    },
+    Describe(Object),
+    Execute(Execution),
+    Close {
+        object: Object,
+        told: bool,
+    },
+    Sync,
+    FunctionCall,
+    /// An extended-query message whose names could not be read: they are longer than its opening,
+    /// or it is malformed, and then only an error will answer it.
+    Unreadable,
+    /// CopyDone or CopyFail: no reply, but the end of what a CopyInResponse makes the server eat.
+    CopyEnd,
+    /// The proxy's own Sync.
+    OwnSync,
+    /// The proxy's own command, from its first Close to its last.
+    Own(Command),
+}
+
+impl Expected {
+    /// Whether the reply to a message ends with its own ReadyForQuery.
+    pub(super) fn ends_with_ready(&self) -> bool {
+        use Expected::{FunctionCall, OwnSync, Query, Startup, Sync};
+        matches!(self, Startup | Query(_) | Sync | FunctionCall | OwnSync)
+    }
+
+    /// What it does to the transaction block.
+    pub(super) fn effect(&self) -> Effect {
+        match self {
+            Self::Query(query) if !query.failed => query.text.effect,
+            Self::Execute(execution) => {
+                let bound = execution.bound.as_ref();
+                bound.map_or(Effect::NOTHING, |bound| bound.prepared.text.effect)
+            }
+            Self::Own(Command { purpose: Purpose::RollbackTo, .. }) => Effect::REVIVES,
+            Self::Own(Command { purpose: Purpose::Abort, .. }) => Effect::ABORTS,
+            _ => Effect::NOTHING,
+        }
+    }
+
+    /// Whether it releases the savepoint before a statement of the client's.
+    pub(super) fn is_release(&self) -> bool {
+        matches!(self, Self::Own(command) if command.purpose == Purpose::Release)
+    }
+
+    /// The manual's [message flow](https://www.postgresql.org/docs/current/protocol-flow.html), as
+    /// a table of messages and the replies to them.
+    pub(super) fn step(&mut self, tag: u8) -> Step {
+        use Expected::{
+            Bind, Close, Describe, Execute, FunctionCall, Own, Parse, Query, Unreadable,
+        };
+        match (self, tag) {
+            (entry, b'Z') if entry.ends_with_ready() => Step::Last,
+            (Own(command), _) => command.step(tag),
+            (Parse { .. }, b'1')
+            | (Bind { .. }, b'2')
+            | (Close { .. }, b'3')
+            | (Describe(_), b'T' | b'n')
+            | (Execute(_), b'C' | b'I' | b's')
+            | (Unreadable, b'1' | b'2' | b'3' | b'n' | b'T' | b'C' | b'I' | b's') => Step::Last,
+            (Query(_), b'T' | b'D' | b'C' | b'I' | b'G' | b'H' | b'W')
+            | (Execute(_), b'D' | b'G' | b'H' | b'W')
+            | (Describe(Object::Statement(_)), b't')
+            | (Unreadable, b't' | b'D' | b'G' | b'H')
+            | (FunctionCall, b'V') => Step::Part,
+            _ => Step::None,
+        }
+    }
+}
+
+/// A Query, the client's or the proxy's own.
+#[derive(Debug)]
+pub(super) struct Query {
+    /// The client's text.
+    pub(super) text: Text,
+    /// What has been made of it, where it is not sent as it came.
+    pub(super) splice: Option<Box<Splice>>,
+    /// How many characters of the text that the client sent stood before this one.
+    pub(super) cut: usize,
+    /// Whether its ReadyForQuery is the client's.
+    pub(super) readies: bool,
+    /// Whether an error has come: the rest of it does not run.
+    pub(super) failed: bool,
+    /// Whether the spliced text was refused as a whole.
+    pub(super) refused: bool,
+}
+
+impl Query {
+    /// The client's own, as it came.
+    pub(super) fn plain(text: Text) -> Self {
+        Self { text, splice: None, cut: 0, readies: true, failed: false, refused: false }
+    }
+
+    /// The statement of a spliced text that the server is at, and steps over it if it `ends`.
+    pub(super) fn piece(&mut self, ends: bool) -> Option<Piece> {
+        let splice = self.splice.as_mut()?;
+        if ends { splice.complete() } else { splice.current() }.cloned()
+    }
+
+    /// Whether an error means that the server has refused the spliced text as a whole.
+    pub(super) fn is_refused(&mut self, sqlstate: Option<SqlState>) -> bool {
+        let splice = self.splice.as_ref().zip(sqlstate);
+        self.refused |= splice.is_some_and(|(splice, sqlstate)| splice.is_refused_by(sqlstate));
+        self.refused
+    }
+}
+
+/// An Execute of the client's.
+#[derive(Debug)]
+pub(super) struct Execution {
+    pub(super) portal: Name,
+    pub(super) max_rows: i32,
+    /// What the portal runs, if it may be an INSERT or changes more than tables.
+    pub(super) bound: Option<Arc<Bound>>,
+    /// Whether the proxy's savepoint stands before it.
+    pub(super) guarded: bool,
+}
+
+/// A command of the proxy's own, and how many CloseCompletes are still to come of it.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) purpose: Purpose,
+    pub(super) closes: u8,
+}
+
+/// What a command of the proxy's own is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The savepoint before a statement of the client's.
+    Savepoint,
+    /// Its release.
+    Release,
+    /// Undoes a statement that failed.
+    RollbackTo,
+    /// Asks the catalog.
+    Lookup,
+    /// Runs a statement of the client's again, with ON CONFLICT.
+    Redo,
+    /// Fails, so that the transaction is aborted as the client will be told.
+    Abort,
+}
+
+/// An entry of the ledger.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) expected: Expected,
+    /// The client's message, where it may have to be sent again; else empty.
+    pub(super) message: Bytes,
+}
+
+impl From<Expected> for Entry {
+    fn from(expected: Expected) -> Self {
+        Self { expected, message: Bytes::new() }
+    }
+}
+
+/// What a Describe or Close is about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Object {
+    Statement(Name),
+    Portal(Name),
+}
+
+/// What a reply does to the entry at the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    None,
+    Part,
+    Last,
+}
+
+impl Command {
+    fn step(&mut self, tag: u8) -> Step {
+        match tag {
+            b'3' if self.closes <= 1 => Step::Last,
+            b'3' => {
+                self.closes -= 1;
+                Step::Part
+            }
+            b'1' | b'2' | b'D' | b'C' | b's' => Step::Part,
+            _ => Step::None,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The savepoint around an INSERT inside a transaction block.
+//!
+//! It is made and released in the flight of the statement itself, so nothing waits for it: as
+//! commands of the proxy's own around an Execute, and spliced into the text of a Query.
+//!
+//! ```text
+//!   Parse Bind [SAVEPOINT] Execute [RELEASE] Sync
+//!   Query "BEGIN;" "SAVEPOINT pgabsorb_guard;" "INSERT ..." "\n;RELEASE pgabsorb_guard"
+//! ```
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::sql::{Script, Statement, TransactionCommand};
+use crate::wire::backend::SqlState;
+use crate::wire::build;
+
+use super::block::Block;
+use super::expected::{Command, Expected, Purpose};
+
+/// The name of the savepoint, and of the statements and portals that make and release it.
+const NAME: &str = "pgabsorb_guard";
+
+const SAVEPOINT: &str = "SAVEPOINT pgabsorb_guard";
+const RELEASE: &str = "RELEASE SAVEPOINT pgabsorb_guard";
+const ROLLBACK_TO: &str = "ROLLBACK TO SAVEPOINT pgabsorb_guard";
+/// Fails in a transaction block and outside one, for want of such a savepoint.
+const ABORT: &str = "ROLLBACK TO SAVEPOINT pgabsorb_none";
+
+impl Purpose {
+    /// The command's messages and its entry; there are none for a lookup and a redo, which need
+    /// more than a fixed text.
+    pub(super) fn command(self) -> (Bytes, Expected) {
+        let text = match self {
+            Self::Savepoint => SAVEPOINT,
+            Self::Release => RELEASE,
+            Self::RollbackTo => ROLLBACK_TO,
+            Self::Abort | Self::Lookup | Self::Redo => ABORT,
+        };
+        let command = Command { purpose: self, closes: build::COMMAND_CLOSES };
+        (build::command(NAME, text, &[]), Expected::Own(command))
+    }
+}
+
+/// A Query's text with the proxy's own commands in it.
+#[derive(Debug)]
+pub(super) struct Splice {
+    pub(super) text: BytesMut,
+    /// What answers with a CommandComplete each, in order.
+    pieces: Vec<Piece>,
+    /// Pieces that have.
+    done: usize,
+    /// Whether the text may be sent again as the client wrote it where the first piece has failed.
+    resendable: bool,
+}
+
+/// One statement of a spliced text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Own(Purpose),
+    Client {
+        /// Its place in the client's text, if a savepoint stands before it.
+        guarded: Option<Range<usize>>,
+        /// How many characters stand before it here, and in the text that the client sent.
+        before: [usize; 2],
+    },
+}
+
+impl Splice {
+    fn new() -> Self {
+        Self { text: BytesMut::new(), pieces: Vec::new(), done: 0, resendable: false }
+    }
+
+    /// A text that is one statement and holds no semicolon but at its end.
+    pub(super) fn whole(text: &[u8]) -> Self {
+        let mut splice = Self { resendable: true, ..Self::new() };
+        splice.guard(text, 0..text.len(), 0);
+        splice
+    }
+
+    /// A text of several statements: those that `guards` names are guarded where a block is open.
+    ///
+    /// `cut` is how many of the client's characters before this text are not sent any more.
+    pub(super) fn of_script(
+        text: &[u8],
+        script: &Script,
+        mut block: Block,
+        cut: usize,
+        guards: impl Fn(&Statement) -> bool,
+    ) -> Self {
+        let mut splice = Self::new();
+        let mut copied = 0;
+        for part in &script.statements {
+            let before = text.get(copied..part.range.start).unwrap_or_default();
+            splice.text.extend_from_slice(before);
+            copied = part.range.end;
+            let guarded = block == Block::Open && guards(&part.statement);
+            if splice.pieces.is_empty() {
+                // Neither our savepoint nor BEGIN is refused for what a statement says.
+                let begins = Statement::Transaction(TransactionCommand::Begin);
+                splice.resendable = cut == 0 && (guarded || part.statement == begins);
+            }
+            if guarded {
+                splice.guard(text, part.range.clone(), cut);
+            } else {
+                splice.client(text, &part.range, None, cut);
+            }
+            block = block.after(&part.statement);
+        }
+        splice.text.extend_from_slice(text.get(copied..).unwrap_or_default());
+        splice
+    }
+
+    /// Commands of the proxy's own, in order; a redo brings its text.
+    pub(super) fn own(commands: &[Purpose], redo: &[u8]) -> Self {
+        let mut splice = Self::new();
+        for purpose in commands {
+            if !splice.text.is_empty() {
+                splice.text.extend_from_slice(b"\n;");
+            }
+            splice.command(*purpose, redo);
+        }
+        splice
+    }
+
+    /// Whether any statement of the client's is guarded, or stands elsewhere than it thinks.
+    pub(super) fn changes_anything(&self) -> bool {
+        let changes = |piece: &Piece| match piece {
+            Piece::Own(_) => true,
+            Piece::Client { before: [here, there], .. } => here != there,
+        };
+        self.pieces.iter().any(changes)
+    }
+
+    /// What the server is at.
+    pub(super) fn current(&self) -> Option<&Piece> {
+        self.pieces.get(self.done)
+    }
+
+    /// A CommandComplete has come; of which piece.
+    pub(super) fn complete(&mut self) -> Option<&Piece> {
+        self.done += 1;
+        self.pieces.get(self.done - 1)
+    }
+
+    /// Whether an error of this SQLSTATE means that the server has refused the text as a whole, or
+    /// the savepoint in its front: nothing has run, and the client's own text can take its place.
+    pub(super) fn is_refused_by(&self, sqlstate: SqlState) -> bool {
+        let savepoint = self.current() == Some(&Piece::Own(Purpose::Savepoint));
+        let refused = match &sqlstate.0 {
+            [b'4' | b'2', b'2', ..] | [b'0', b'A', ..] => true,
+            [b'2', b'5', ..] => savepoint,
+            _ => false,
+        };
+        refused && self.resendable && self.done == 0
+    }
+
+    /// Where the character at a position of this text, counted from 1, stands in the client's.
+    pub(super) fn clients_position(&self, position: usize) -> usize {
+        let befores = self.pieces.iter().rev().filter_map(|piece| match piece {
+            Piece::Client { before, .. } => Some(*before),
+            Piece::Own(_) => None,
+        });
+        let found = befores.into_iter().find(|[here, _]| *here < position);
+        found.map_or(1, |[here, there]| position - here + there)
+    }
+
+    fn guard(&mut self, text: &[u8], range: Range<usize>, cut: usize) {
+        self.command(Purpose::Savepoint, b"");
+        self.text.extend_from_slice(b";");
+        self.client(text, &range.clone(), Some(range), cut);
+        // A comment at the statement's end would swallow what follows on its line.
+        self.text.extend_from_slice(b"\n;");
+        self.command(Purpose::Release, b"");
+    }
+
+    fn client(
+        &mut self,
+        text: &[u8],
+        range: &Range<usize>,
+        guarded: Option<Range<usize>>,
+        cut: usize,
+    ) {
+        let there = cut + characters(text.get(..range.start).unwrap_or_default());
+        let before = [characters(&self.text), there];
+        self.pieces.push(Piece::Client { guarded, before });
+        self.text.extend_from_slice(text.get(range.clone()).unwrap_or_default());
+    }
+
+    fn command(&mut self, purpose: Purpose, redo: &[u8]) {
+        self.text.extend_from_slice(match purpose {
+            Purpose::Savepoint => SAVEPOINT.as_bytes(),
+            Purpose::Release => RELEASE.as_bytes(),
+            Purpose::RollbackTo => ROLLBACK_TO.as_bytes(),
+            Purpose::Redo | Purpose::Lookup => redo,
+            Purpose::Abort => ABORT.as_bytes(),
+        });
+        self.pieces.push(Piece::Own(purpose));
+    }
+}
+
+/// Characters of a text in ASCII or UTF-8.
+pub(super) fn characters(text: &[u8]) -> usize {
+    text.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
+}

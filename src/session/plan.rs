@@ -1,0 +1,389 @@
+//! What becomes of a client's message: it goes on, with commands of the proxy's own around it, or
+//! it waits.
+//!
+//! Only an INSERT that a rule may concern is treated otherwise than by going on. Inside a
+//! transaction block a savepoint stands around it. Behind its Sync or Query the client's next
+//! messages wait until it is known how it ended, since it may have to be run again; within the
+//! segment they go on, and are kept, because the server skips them if it fails.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::rules::{Action, Constraint};
+use crate::sql::{self, Encoding, Script, Statement, Target};
+use crate::wire::build;
+use crate::wire::frame::Frame;
+use crate::wire::frontend::{self, FrontendMessage};
+
+use super::block::Block;
+use super::catalog::Catalog;
+use super::expected::{Entry, Execution, Expected, Object, Purpose, Query};
+use super::guard::Splice;
+use super::statements::{Bound, Name, Prepared, Resolved};
+use super::text::{Kind, Text};
+use super::{Lookup, Pace, Session};
+
+/// Bytes of the client's messages that are kept behind a savepoint before the next ones wait.
+const KEPT_LIMIT: usize = 256 * 1024;
+
+/// What becomes of a message.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// It waits until the server has answered what it has been sent.
+    Wait,
+    /// It goes on, between commands of the proxy's own.
+    Pass { before: Bytes, after: Bytes },
+    /// Another goes in its place, behind commands of the proxy's own.
+    Instead { before: Bytes, message: Bytes },
+}
+
+impl Plan {
+    const PASS: Self = Self::Pass { before: Bytes::new(), after: Bytes::new() };
+}
+
+/// What an INSERT asks for.
+enum Care {
+    Nothing,
+    /// The block is not known until replies have come.
+    Wait,
+    /// It stands alone: its error can be taken back.
+    Watch,
+    Guard(Splice),
+}
+
+impl Session {
+    /// Plans a message of the client's, of whose text `cut` characters are not sent any more.
+    pub(super) fn plan(&mut self, frame: &Frame<'_>, cut: usize) -> Plan {
+        let message = FrontendMessage::read(frame);
+        if !self.is_planning() {
+            return self.pass(frame, &message);
+        }
+        if self.must_wait(frame) {
+            return Plan::Wait;
+        }
+        if self.pace == Pace::Barrier && self.ledger.is_drained() {
+            self.pace = Pace::Free;
+        }
+        let message_bytes = self.keep(frame);
+        match message {
+            FrontendMessage::Query(Some(text)) => self.query(text, cut),
+            FrontendMessage::Parse { name, text: Some(text), types } if frame.whole => {
+                self.parse(name, text, types, message_bytes)
+            }
+            FrontendMessage::Bind { portal, statement, values } => {
+                let values = if frame.whole { values } else { b"" };
+                self.bind(portal, statement, values, message_bytes)
+            }
+            FrontendMessage::Execute { portal, max_rows } => {
+                self.execute(portal, max_rows, message_bytes)
+            }
+            FrontendMessage::Close(target) => self.close(super::object(target), message_bytes),
+            FrontendMessage::Sync => self.sync(message_bytes),
+            _ => self.pass(frame, &message),
+        }
+    }
+
+    /// Whether this message has to wait.
+    fn must_wait(&self, frame: &Frame<'_>) -> bool {
+        if self.held.is_some() {
+            return true;
+        }
+        let busy = !self.ledger.is_drained() && !self.ledger.is_copying_in();
+        let fits = frame.whole && self.ledger.kept() + frame.bytes.len() <= KEPT_LIMIT;
+        let behind_a_guard = self.ledger.guards() > 0 && !(fits && is_skippable(frame.tag));
+        busy && (self.pace == Pace::Barrier || behind_a_guard)
+    }
+
+    /// The message itself, if the server may skip it and it then has to be sent again.
+    fn keep(&mut self, frame: &Frame<'_>) -> Bytes {
+        if self.pace == Pace::Watching && matches!(frame.tag, b'P' | b'B' | b'E') {
+            // A statement that shares the segment cannot be told from it when it fails.
+            self.pace = Pace::Free;
+        }
+        if self.pace == Pace::Watching || self.ledger.guards() > 0 {
+            Bytes::copy_from_slice(frame.bytes)
+        } else {
+            Bytes::new()
+        }
+    }
+
+    /// A message that no rule can concern.
+    fn pass(&mut self, frame: &Frame<'_>, message: &FrontendMessage<'_>) -> Plan {
+        let kept = self.keep(frame);
+        let expected = match *message {
+            FrontendMessage::Query(text) => self.pass_query(text.is_none()),
+            FrontendMessage::Parse { name, text, .. } => self.pass_parse(name, text.is_none()),
+            FrontendMessage::Bind { portal, .. } => {
+                Expected::Bind { portal: Name::new(portal), bound: None, told: false }
+            }
+            FrontendMessage::Describe(target) => Expected::Describe(super::object(target)),
+            FrontendMessage::Execute { portal, max_rows } => {
+                let portal = Name::new(portal);
+                Expected::Execute(Execution { portal, max_rows, bound: None, guarded: false })
+            }
+            FrontendMessage::Close(target) => {
+                Expected::Close { object: super::object(target), told: false }
+            }
+            FrontendMessage::Sync => {
+                self.statements.sent_end();
+                Expected::Sync
+            }
+            FrontendMessage::FunctionCall => Expected::FunctionCall,
+            FrontendMessage::CopyEnd => Expected::CopyEnd,
+            FrontendMessage::Malformed(b'Q') => Expected::Query(Query::plain(Text::OTHER)),
+            FrontendMessage::Malformed(_) => Expected::Unreadable,
+            FrontendMessage::Other(tag) => {
+                self.say_goodbye(tag);
+                self.flushed |= tag == b'H';
+                return Plan::PASS;
+            }
+        };
+        self.sent(expected, kept);
+        Plan::PASS
+    }
+
+    fn pass_query(&mut self, too_large: bool) -> Expected {
+        let text = if too_large { Text::TOO_LARGE } else { Text::OTHER };
+        if self.is_planning() {
+            self.ended_segment(&text);
+        }
+        Expected::Query(Query::plain(text))
+    }
+
+    fn pass_parse(&mut self, name: &[u8], too_large: bool) -> Expected {
+        let name = Name::new(name);
+        if too_large && self.is_planning() {
+            let prepared = Some(self.prepared(Text::TOO_LARGE, b""));
+            let told = self.statements.sent_statement(&name, prepared.clone());
+            return Expected::Parse { name, prepared, told };
+        }
+        Expected::Parse { name, prepared: None, told: false }
+    }
+
+    /// Whether the server reads what it is sent, and anything of it could concern a rule.
+    fn is_planning(&self) -> bool {
+        !self.rules.is_empty() && self.ledger.is_reading() && self.ledger.is_sure()
+    }
+
+    /// A message of the client's is sent.
+    fn sent(&mut self, expected: Expected, message: Bytes) {
+        self.flushed = matches!(expected, Expected::Query(_) | Expected::Sync);
+        self.ledger.sent(Entry { expected, message });
+    }
+
+    /// Commands of the proxy's own are sent.
+    pub(super) fn commanded(&mut self, purpose: Purpose) -> Bytes {
+        let (bytes, expected) = purpose.command();
+        self.ledger.sent(expected);
+        bytes
+    }
+
+    // === Simple query ===
+
+    fn query(&mut self, bytes: &[u8], cut: usize) -> Plan {
+        let text = Text::of(bytes, self.syntax);
+        let care = match &text.kind {
+            Kind::MayInsert(_) => self.care_for_query(bytes, cut),
+            _ if cut > 0 => self.care_for_query(bytes, cut),
+            _ => Care::Nothing,
+        };
+        let before = match care {
+            Care::Wait => return Plan::Wait,
+            _ => self.lookup_if_due(&text),
+        };
+        self.pace = if matches!(care, Care::Nothing) { Pace::Free } else { Pace::Barrier };
+        self.ended_segment(&text);
+        let Care::Guard(mut splice) = care else {
+            self.sent(Expected::Query(Query { cut, ..Query::plain(text) }), Bytes::new());
+            return Plan::Pass { before, after: Bytes::new() };
+        };
+        let message = build::query(&std::mem::take(&mut splice.text));
+        let query = Query { splice: Some(Box::new(splice)), cut, ..Query::plain(text) };
+        self.sent(Expected::Query(query), Bytes::new());
+        Plan::Instead { before, message }
+    }
+
+    /// A Query is sent: what it does to names.
+    fn ended_segment(&mut self, text: &Text) {
+        self.statements.sent_end();
+        if text.renames {
+            self.statements.sent_renaming();
+        }
+    }
+
+    fn care_for_query(&self, text: &[u8], cut: usize) -> Care {
+        if cut == 0 && sql::is_plain(text) {
+            let table = self.insert_table(text).filter(|table| self.concerns(table));
+            return match (table, self.ledger.block()) {
+                (None, _) | (_, Block::Failed) => Care::Nothing,
+                (_, Block::Open) => Care::Guard(Splice::whole(text)),
+                (_, Block::None) => Care::Watch,
+                (_, Block::Unknown) if self.ledger.is_drained() => Care::Nothing,
+                (_, Block::Unknown) => Care::Wait,
+            };
+        }
+        match sql::classify(text, self.syntax) {
+            Ok(script) => self.care_for_script(text, &script, cut),
+            Err(_) => Care::Nothing,
+        }
+    }
+
+    /// A text of several statements, or one that begins with a comment.
+    fn care_for_script(&self, text: &[u8], script: &Script, cut: usize) -> Care {
+        let concerns = |statement: &Statement| match statement {
+            Statement::Insert(insert) => !insert.on_conflict && self.concerns(&insert.table),
+            _ => false,
+        };
+        if cut == 0 && !script.statements.iter().any(|part| concerns(&part.statement)) {
+            return Care::Nothing;
+        }
+        if !self.ledger.is_drained() {
+            // Only then is it sure how the text is read.
+            return Care::Wait;
+        }
+        let counts = text.is_ascii() || self.syntax.encoding == Encoding::Utf8;
+        if counts {
+            let splice = Splice::of_script(text, script, self.ledger.block(), cut, concerns);
+            if splice.changes_anything() {
+                return Care::Guard(splice);
+            }
+        }
+        let alone = script.statements.len() == 1 && self.ledger.block() == Block::None;
+        if alone { Care::Watch } else { Care::Nothing }
+    }
+
+    // === Extended query ===
+
+    fn parse(&mut self, name: &[u8], text: &[u8], types: &[u8], message: Bytes) -> Plan {
+        let text = Text::of(text, self.syntax);
+        let before = self.lookup_if_due(&text);
+        let prepared = (!text.is_other()).then(|| self.prepared(text, types));
+        let name = Name::new(name);
+        let told = self.statements.sent_statement(&name, prepared.clone());
+        self.sent(Expected::Parse { name, prepared, told }, message);
+        Plan::Pass { before, after: Bytes::new() }
+    }
+
+    fn prepared(&self, text: Text, types: &[u8]) -> Arc<Prepared> {
+        let table = match &text.kind {
+            Kind::MayInsert(text) => self.insert_table(text),
+            _ => None,
+        };
+        let types = if table.is_some() { Bytes::copy_from_slice(types) } else { Bytes::new() };
+        Arc::new(Prepared { text, table, types, reading: self.reading })
+    }
+
+    fn bind(&mut self, portal: &[u8], statement: &[u8], values: &[u8], message: Bytes) -> Plan {
+        let prepared = match self.statements.statement(&Name::new(statement)) {
+            Resolved::Unsure if self.is_worth_waiting() => return Plan::Wait,
+            Resolved::Known(prepared) => Some(prepared),
+            Resolved::Unsure | Resolved::Nothing => None,
+        };
+        let before = match &prepared {
+            Some(prepared) => self.lookup_if_due(&prepared.text),
+            None => Bytes::new(),
+        };
+        let bound = prepared.map(|prepared| {
+            let kept = prepared.table.as_ref().is_some_and(|table| self.concerns(table));
+            let values = if kept { Bytes::copy_from_slice(values) } else { Bytes::new() };
+            Arc::new(Bound { prepared, values })
+        });
+        let portal = Name::new(portal);
+        let told = self.statements.sent_portal(&portal, bound.clone());
+        self.sent(Expected::Bind { portal, bound, told }, message);
+        Plan::Pass { before, after: Bytes::new() }
+    }
+
+    fn execute(&mut self, portal: &[u8], max_rows: i32, message: Bytes) -> Plan {
+        let portal = Name::new(portal);
+        let bound = match self.statements.portal(&portal) {
+            Resolved::Unsure if self.is_worth_waiting() => return Plan::Wait,
+            Resolved::Known(bound) => Some(bound),
+            Resolved::Unsure | Resolved::Nothing => None,
+        };
+        let table = bound.as_ref().and_then(|bound| bound.prepared.table.as_ref());
+        let concerned = table.is_some_and(|table| self.concerns(table));
+        if concerned && self.ledger.block() == Block::Unknown && !self.ledger.is_drained() {
+            return Plan::Wait;
+        }
+        if bound.as_ref().is_some_and(|bound| bound.prepared.text.renames) {
+            self.statements.sent_renaming();
+        }
+        let guarded = concerned && self.ledger.block() == Block::Open;
+        if concerned && self.ledger.block() == Block::None {
+            self.pace = Pace::Watching;
+        }
+        let execution = Expected::Execute(Execution { portal, max_rows, bound, guarded });
+        if !guarded {
+            self.sent(execution, message);
+            return Plan::PASS;
+        }
+        let before = self.commanded(Purpose::Savepoint);
+        self.sent(execution, message);
+        Plan::Pass { before, after: self.commanded(Purpose::Release) }
+    }
+
+    fn close(&mut self, object: Object, message: Bytes) -> Plan {
+        let told = match &object {
+            Object::Statement(name) => self.statements.sent_statement(name, None),
+            Object::Portal(name) => self.statements.sent_portal(name, None),
+        };
+        self.sent(Expected::Close { object, told }, message);
+        Plan::PASS
+    }
+
+    fn sync(&mut self, message: Bytes) -> Plan {
+        let cares = self.pace == Pace::Watching || self.ledger.guards() > 0;
+        self.pace = if cares { Pace::Barrier } else { Pace::Free };
+        self.statements.sent_end();
+        self.sent(Expected::Sync, message);
+        Plan::PASS
+    }
+
+    // === What concerns a rule ===
+
+    /// The table that a text of one statement inserts into, if it leaves conflicts to us.
+    fn insert_table(&self, text: &[u8]) -> Option<String> {
+        match sql::insert_target(text, self.syntax) {
+            Target::Table(table) => Some(table),
+            Target::None => None,
+            Target::Unsure => {
+                let mut script = sql::classify(text, self.syntax).ok()?;
+                match (script.statements.pop()?.statement, script.statements.is_empty()) {
+                    (Statement::Insert(insert), true) if !insert.on_conflict => Some(insert.table),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// Whether an INSERT into a table of this name may hit a constraint whose errors are absorbed.
+    fn concerns(&self, table: &str) -> bool {
+        match self.catalog.current() {
+            Some(catalog) => catalog.of_table(table).iter().any(|it| {
+                let index = catalog.index(it);
+                self.absorbs(it) && index.is_some_and(|index| index.immediate && index.plain)
+            }),
+            None => !matches!(self.lookup, Lookup::Failed),
+        }
+    }
+
+    /// Whether replies are to come that tell what a name stands for, and any rule could concern it.
+    fn is_worth_waiting(&self) -> bool {
+        let concerned = |catalog: Arc<Catalog>| {
+            catalog.roots().any(|root| self.rules.find(root, &self.origin).is_some())
+        };
+        !self.ledger.is_drained() && self.catalog.current().is_none_or(concerned)
+    }
+
+    pub(super) fn absorbs(&self, constraint: &Constraint) -> bool {
+        let rule = self.rules.find(constraint, &self.origin);
+        rule.is_some_and(|rule| rule.action == Action::Absorb)
+    }
+}
+
+/// Whether the server skips such a message behind an error, so that it can be sent again.
+fn is_skippable(tag: u8) -> bool {
+    frontend::is_read(tag) && tag != b'Q' || matches!(tag, b'S' | b'H' | b'X')
+}

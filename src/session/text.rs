@@ -1,0 +1,73 @@
+//! What is kept of a statement's text: enough to plan ahead of it, and to judge its error.
+
+use std::sync::Arc;
+
+use crate::sql::{self, Script, Statement, Syntax};
+
+use super::block::Effect;
+
+/// A Query's or a prepared statement's text.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    pub(super) kind: Kind,
+    /// What it does to the transaction block.
+    pub(super) effect: Effect,
+    /// Whether it may give the names of prepared statements another meaning.
+    pub(super) renames: bool,
+}
+
+/// What an error may be about.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// It may hold an INSERT: the text itself, to be classified if need be.
+    MayInsert(Arc<[u8]>),
+    /// It may be COMMIT or SET CONSTRAINTS, where deferred constraints are checked.
+    DeferredChecks,
+    /// It is longer than the inspection limit.
+    TooLarge,
+    /// It is none of these.
+    Other,
+}
+
+impl Text {
+    /// Nothing that matters here.
+    pub(super) const OTHER: Self =
+        Self { kind: Kind::Other, effect: Effect::NOTHING, renames: false };
+
+    /// Longer than the inspection limit.
+    pub(super) const TOO_LARGE: Self =
+        Self { kind: Kind::TooLarge, effect: Effect::UNKNOWN, renames: true };
+
+    /// What is to be kept of a text.
+    pub(super) fn of(text: &[u8], syntax: Syntax) -> Self {
+        let kind = if sql::may_insert(text) {
+            Kind::MayInsert(text.into())
+        } else if sql::may_check_deferred(text) {
+            Kind::DeferredChecks
+        } else {
+            Kind::Other
+        };
+        if sql::is_plain(text) {
+            return Self { kind, ..Self::OTHER };
+        }
+        match sql::classify(text, syntax) {
+            Ok(script) => {
+                let effect = Effect::of_all(script.statements.iter().map(|part| &part.statement));
+                Self { kind, effect, renames: renames(text, &script) }
+            }
+            Err(_) => Self { kind, effect: Effect::UNKNOWN, renames: true },
+        }
+    }
+
+    /// Whether it says nothing that would have to be remembered.
+    pub(super) fn is_other(&self) -> bool {
+        matches!(self.kind, Kind::Other) && self.effect == Effect::NOTHING && !self.renames
+    }
+}
+
+fn renames(text: &[u8], script: &Script) -> bool {
+    script.statements.iter().any(|part| {
+        let plain = || text.get(part.range.clone()).is_some_and(sql::is_plain);
+        matches!(part.statement, Statement::Other) && !plain()
+    })
+}
