@@ -16,6 +16,8 @@ pub(crate) enum Contender {
     Pgabsorb,
     /// pgabsorb with rules for constraints that nothing violates.
     PgabsorbRules,
+    /// pgabsorb with a rule for the key of the table that transactions insert into.
+    PgabsorbGuards,
     PgBouncer,
     HaProxy,
 }
@@ -30,6 +32,7 @@ impl Contender {
             Self::Direct => "direct",
             Self::Pgabsorb => "pgabsorb",
             Self::PgabsorbRules => "pgabsorb-rules",
+            Self::PgabsorbGuards => "pgabsorb-guards",
             Self::PgBouncer => "pgbouncer",
             Self::HaProxy => "haproxy",
         }
@@ -41,6 +44,7 @@ impl Contender {
             Self::Direct => "direct",
             Self::Pgabsorb => "pgabsorb, no rules",
             Self::PgabsorbRules => "pgabsorb, no rule matches",
+            Self::PgabsorbGuards => "pgabsorb, a rule guards",
             Self::PgBouncer => "PgBouncer, session mode",
             Self::HaProxy => "HAProxy, mode tcp",
         }
@@ -83,6 +87,7 @@ impl Contender {
             Self::PgBouncer => pgbouncer(listen, server),
             Self::HaProxy => haproxy(listen, server),
             Self::PgabsorbRules => pgabsorb(listen, server) + &rules(),
+            Self::PgabsorbGuards => pgabsorb(listen, server) + GUARDING,
             _ => pgabsorb(listen, server),
         }
     }
@@ -142,6 +147,8 @@ fn haproxy(listen: SocketAddr, server: SocketAddr) -> String {
          listen postgres\n    bind {listen}\n    server postgres {server}\n"
     )
 }
+
+const GUARDING: &str = "[[rule]]\nid = \"guarded\"\nconstraint = \"guarded_pkey\"\n";
 
 /// More than are ever opened.
 const CONNECTIONS: u32 = 4000;

@@ -75,7 +75,12 @@ pub(crate) fn measure(
     })
 }
 
-fn pgbench(programs: &Programs, at: SocketAddr, arguments: &[&str]) -> anyhow::Result<String> {
+/// Runs pgbench and returns its report.
+pub(crate) fn pgbench(
+    programs: &Programs,
+    at: SocketAddr,
+    arguments: &[&str],
+) -> anyhow::Result<String> {
     let output = Command::new(&programs.pgbench)
         .args(["-h", &at.ip().to_string(), "-p", &at.port().to_string(), "-U", "postgres"])
         .args(arguments)
@@ -90,7 +95,7 @@ fn pgbench(programs: &Programs, at: SocketAddr, arguments: &[&str]) -> anyhow::R
 }
 
 /// The number behind a label of pgbench's report.
-fn number(report: &str, label: &str) -> anyhow::Result<f64> {
+pub(crate) fn number(report: &str, label: &str) -> anyhow::Result<f64> {
     let text = report.lines().find_map(|line| line.strip_prefix(label));
     let text = text.and_then(|text| text.split([' ', '/']).next());
     text.and_then(|text| text.parse().ok())

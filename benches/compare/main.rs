@@ -14,6 +14,7 @@ mod proc;
 mod report;
 mod sample;
 mod stand_in;
+mod transaction;
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
@@ -51,6 +52,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
             .map(|&contender| Ok((contender, idle::measure(contender, &programs, options.idle)?)))
             .collect::<anyhow::Result<Vec<_>>>()?;
         println!("{}", report::idle(options, &costs));
+    }
+    if options.measures(Part::Transaction) {
+        println!("{}", transaction::measure(options, &programs)?);
     }
     Ok(())
 }

@@ -39,6 +39,8 @@ pub(crate) enum Part {
     Load,
     /// Memory per idle connection.
     Idle,
+    /// The savepoint around an INSERT inside a transaction.
+    Transaction,
 }
 
 impl Options {

@@ -75,7 +75,8 @@ pub(crate) fn idle(options: &Options, costs: &[(Contender, f64)]) -> String {
     text
 }
 
-fn ratio(value: Option<f64>, reference: Option<f64>) -> String {
+/// How many times the reference a value is, for a table.
+pub(crate) fn ratio(value: Option<f64>, reference: Option<f64>) -> String {
     match (value, reference) {
         (Some(value), Some(reference)) => format!("{:.2}", value / reference),
         _ => "-".to_owned(),
