@@ -162,8 +162,13 @@ impl SharedCatalog {
 pub fn lookup(rules: &Ruleset) -> Bytes {
     let (names, patterns) = rules.constraint_names();
     let patterns: Vec<_> = patterns.iter().map(String::as_str).collect();
-    build::command("pgabsorb_lookup", LOOKUP, &[byte_array(&names), byte_array(&patterns)])
+    let arrays = [byte_array(&names), byte_array(&patterns)];
+    let command = build::command(NAME, LOOKUP, &arrays);
+    // One that failed has left its statement behind.
+    [build::close_statement(NAME), command].concat().into()
 }
+
+const NAME: &str = "pgabsorb_lookup";
 
 /// The text form of an [array](https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO) of
 /// `bytea`.

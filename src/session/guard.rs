@@ -31,16 +31,33 @@ const ABORT: &str = "ROLLBACK TO SAVEPOINT pgabsorb_none";
 impl Purpose {
     /// The command's messages and its entry; there are none for a lookup and a redo, which need
     /// more than a fixed text.
-    pub(super) fn command(self) -> (Bytes, Expected) {
+    ///
+    /// If one before it has failed, it begins with a Close of what that has left behind.
+    pub(super) fn command(self, before: Behind) -> (Bytes, Expected) {
         let text = match self {
             Self::Savepoint => SAVEPOINT,
             Self::Release => RELEASE,
             Self::RollbackTo => ROLLBACK_TO,
             Self::Abort | Self::Lookup | Self::Redo => ABORT,
         };
-        let command = Command { purpose: self, closes: build::COMMAND_CLOSES };
-        (build::command(NAME, text, &[]), Expected::Own(command))
+        let mut closes = build::COMMAND_CLOSES;
+        let mut out = BytesMut::new();
+        if before == Behind::Statement {
+            out.extend_from_slice(&build::close_statement(NAME));
+            closes += 1;
+        }
+        out.extend_from_slice(&build::command(NAME, text, &[]));
+        (out.freeze(), Expected::Own(Command { purpose: self, closes }))
     }
+}
+
+/// What the last command of the proxy's own has left behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Behind {
+    #[default]
+    Nothing,
+    /// It failed: closing what is not there would be no error, but cost a message each time.
+    Statement,
 }
 
 /// A Query's text with the proxy's own commands in it.

@@ -20,6 +20,7 @@ use crate::wire::backend::TransactionStatus;
 
 use super::block::{Block, Effect};
 use super::expected::{Entry, Expected, Purpose, Query, Step};
+use super::guard::Behind;
 
 /// What a reply other than ErrorResponse was.
 #[derive(Debug)]
@@ -84,6 +85,8 @@ pub(super) struct Ledger {
     kept: usize,
     /// Savepoints that are not released yet.
     guards: usize,
+    /// What a command of the proxy's own that failed, or was skipped, may have left behind.
+    behind: Behind,
     /// The transaction block that the server is in.
     here: Block,
     /// The transaction block that the next message will find.
@@ -102,6 +105,7 @@ impl Ledger {
             queue: VecDeque::from([Expected::Startup.into()]),
             kept: 0,
             guards: 0,
+            behind: Behind::Nothing,
             here: Block::Unknown,
             ahead: Block::Unknown,
             intake: Intake::Reading,
@@ -161,6 +165,11 @@ impl Ledger {
     /// The transaction block that the next message will find, as far as that can be told.
     pub(super) fn block(&self) -> Block {
         self.ahead
+    }
+
+    /// What a command of the proxy's own has left behind: told once.
+    pub(super) fn take_behind(&mut self) -> Behind {
+        std::mem::take(&mut self.behind)
     }
 
     /// Whether the reply that has come is the last one, but for the ReadyForQuery that ends its
@@ -302,6 +311,10 @@ impl Ledger {
         while self.queue.front().is_some_and(|entry| !is_sync(entry)) {
             skipped.extend(self.pop());
         }
+        let is_own = |entry: &Entry| matches!(entry.expected, Expected::Own(_));
+        if is_own(&failed) || skipped.iter().any(is_own) {
+            self.behind = Behind::Statement;
+        }
         if self.queue.is_empty() {
             self.intake = Intake::SkippingToSync;
         }
@@ -357,6 +370,9 @@ impl Ledger {
         let last = end.unwrap_or_else(|| self.queue.len().saturating_sub(1));
         self.ate = false;
         for entry in self.queue.drain(1..=last) {
+            if matches!(entry.expected, Expected::Own(_)) {
+                self.behind = Behind::Statement;
+            }
             self.kept -= entry.message.len();
             self.guards -= usize::from(entry.expected.is_release());
             self.ate |= !is_end(&entry);

@@ -252,25 +252,33 @@ impl Session {
         out: &mut dyn Output,
     ) -> Result<usize, ProtocolViolation> {
         let mut passage = Passage::new(input, Towards::Frontend, out);
+        let taken = self.take_backend(&mut passage);
+        let done = passage.finish();
+        taken.map(|()| done)
+    }
+
+    fn take_backend(&mut self, passage: &mut Passage<'_, '_>) -> Result<(), ProtocolViolation> {
         while !passage.rest().is_empty() {
             let involved = self.held.is_some() || self.ledger.is_involved();
             let interest = |tag| interest(involved || backend::is_read(tag));
             match self.backend.step(passage.rest(), interest)? {
                 Step::Frame(frame) => {
-                    self.fate = self.received(&frame, &mut passage)?;
-                    self.forward(frame.bytes, &mut passage);
+                    self.fate = self.received(&frame, passage)?;
+                    self.forward(frame.bytes, passage);
                 }
-                Step::More(bytes) => self.forward(bytes, &mut passage),
+                Step::More(bytes) => self.forward(bytes, passage),
                 Step::Incomplete => break,
             }
         }
-        self.send_waiting(&mut passage);
-        Ok(passage.finish())
+        self.send_waiting(passage);
+        Ok(())
     }
 
     /// The server's side has ended: what was held back of it is shown.
     pub fn handle_backend_end(&mut self, out: &mut dyn Output) {
-        self.show_held(&mut Passage::new(&[], Towards::Frontend, out));
+        let mut passage = Passage::new(&[], Towards::Frontend, out);
+        self.show_held(&mut passage);
+        passage.finish();
     }
 
     /// Whether the proxy may end the session with a FATAL of its own: the server has not said one,

@@ -1,4 +1,5 @@
-//! One reading's bytes on their way through: neighbours that pass unchanged leave in one piece.
+//! One reading's bytes on their way through: all that goes to one side leaves in one piece, and
+//! what passes unchanged is not even copied.
 
 use super::output::{Note, Output};
 use super::plan::Plan;
@@ -18,12 +19,16 @@ pub(super) struct Passage<'a, 'o> {
     /// Bytes before this are done with.
     done: usize,
     towards: Towards,
+    /// Bytes for the side that the passage leads to, where they are not the input's alone.
+    gathered: Vec<u8>,
+    /// Bytes for the server, on the way to the client.
+    asked: Vec<u8>,
     out: &'o mut dyn Output,
 }
 
 impl<'a, 'o> Passage<'a, 'o> {
     pub(super) fn new(input: &'a [u8], towards: Towards, out: &'o mut dyn Output) -> Self {
-        Self { input, gone: 0, done: 0, towards, out }
+        Self { input, gone: 0, done: 0, towards, gathered: Vec::new(), asked: Vec::new(), out }
     }
 
     /// What has not been looked at yet.
@@ -38,15 +43,15 @@ impl<'a, 'o> Passage<'a, 'o> {
 
     /// The next `count` bytes do not go on.
     pub(super) fn withhold(&mut self, count: usize) {
-        self.flush();
+        self.gather();
         self.done += count;
         self.gone = self.done;
     }
 
     /// Other bytes go on before the next ones.
     pub(super) fn insert(&mut self, bytes: &[u8]) {
-        self.flush();
-        self.send(bytes);
+        self.gather();
+        self.gathered.extend_from_slice(bytes);
     }
 
     /// The message that the next `count` bytes are goes on as planned.
@@ -74,8 +79,9 @@ impl<'a, 'o> Passage<'a, 'o> {
 
     /// Bytes go to the server, whichever way this passage leads.
     pub(super) fn ask_backend(&mut self, bytes: &[u8]) {
-        if !bytes.is_empty() {
-            self.out.to_backend(bytes);
+        match self.towards {
+            Towards::Backend => self.insert_any(bytes),
+            Towards::Frontend => self.asked.extend_from_slice(bytes),
         }
     }
 
@@ -85,20 +91,29 @@ impl<'a, 'o> Passage<'a, 'o> {
 
     /// Sends what passes and says how many bytes are done with.
     pub(super) fn finish(mut self) -> usize {
-        self.flush();
+        if self.gathered.is_empty() {
+            let passes = self.input.get(self.gone..self.done).unwrap_or_default();
+            self.send(passes);
+        } else {
+            self.gather();
+            let gathered = std::mem::take(&mut self.gathered);
+            self.send(&gathered);
+        }
+        if !self.asked.is_empty() {
+            self.out.to_backend(&self.asked);
+        }
         self.done
     }
 
-    fn flush(&mut self) {
-        if let Some(bytes) = self.input.get(self.gone..self.done).filter(|bytes| !bytes.is_empty())
-        {
-            self.send(bytes);
-        }
+    fn gather(&mut self) {
+        let passes = self.input.get(self.gone..self.done).unwrap_or_default();
+        self.gathered.extend_from_slice(passes);
         self.gone = self.done;
     }
 
     fn send(&mut self, bytes: &[u8]) {
         match self.towards {
+            _ if bytes.is_empty() => {}
             Towards::Backend => self.out.to_backend(bytes),
             Towards::Frontend => self.out.to_frontend(bytes),
         }

@@ -174,7 +174,7 @@ impl Session {
 
     /// Commands of the proxy's own are sent.
     pub(super) fn commanded(&mut self, purpose: Purpose) -> Bytes {
-        let (bytes, expected) = purpose.command();
+        let (bytes, expected) = purpose.command(self.ledger.take_behind());
         self.ledger.sent(expected);
         bytes
     }

@@ -90,14 +90,13 @@ pub fn close_portal(portal: &[u8]) -> Bytes {
 }
 
 /// How many CloseCompletes answer a [`command`].
-pub const COMMAND_CLOSES: u8 = 3;
+pub const COMMAND_CLOSES: u8 = 2;
 
 /// One command, without a Sync, in a named statement and portal of the same name that are gone at
 /// its end, so that the client's unnamed ones are not touched.
 ///
-/// It begins with a Close as well: one that failed has left its statement behind, and closing what
-/// is not there is no error. Every parameter is an array of `bytea`, in text format; so are the
-/// results.
+/// One that fails leaves its statement behind. Every parameter is an array of `bytea`, in text
+/// format; so are the results.
 #[must_use]
 pub fn command(name: &str, text: &str, arrays: &[String]) -> Bytes {
     let portal = name.as_bytes();
@@ -107,7 +106,6 @@ pub fn command(name: &str, text: &str, arrays: &[String]) -> Bytes {
     let close = Close::new(TARGET_TYPE_BYTE_STATEMENT, name.clone());
     let bind = Bind::new(name.clone(), name.clone(), Vec::new(), values.collect(), Vec::new());
     let mut out = BytesMut::new();
-    append(&mut out, &close);
     append(&mut out, &Parse::new(name.clone(), text.to_owned(), types));
     append(&mut out, &bind);
     append(&mut out, &Execute::new(name, 0));

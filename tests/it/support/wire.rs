@@ -19,6 +19,15 @@ pub struct Message {
     pub body: Vec<u8>,
 }
 
+/// What has come within a limit of time.
+#[derive(Debug)]
+pub enum Received {
+    Message(Message),
+    /// The end of the stream.
+    End,
+    Nothing,
+}
+
 /// How writes are cut into segments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cut {
@@ -96,23 +105,25 @@ impl Wire {
 
     /// The next message; `None` at the end of the stream.
     pub fn message(&mut self) -> Option<Message> {
+        match self.message_within(PATIENCE) {
+            Received::Message(message) => Some(message),
+            Received::End => None,
+            Received::Nothing => self.give_up(),
+        }
+    }
+
+    /// The next message, if it comes soon enough.
+    pub fn message_within(&mut self, limit: Duration) -> Received {
         while self.buffer.len() < 5 || self.buffer.len() < frame_length(&self.buffer) {
-            if !self.fill() {
-                return None;
+            match self.chunks.recv_timeout(limit) {
+                Ok(chunk) => self.buffer.extend(chunk),
+                Err(RecvTimeoutError::Disconnected) => return Received::End,
+                Err(RecvTimeoutError::Timeout) => return Received::Nothing,
             }
         }
         let rest = self.buffer.split_off(frame_length(&self.buffer));
         let frame = std::mem::replace(&mut self.buffer, rest);
-        Some(Message { tag: frame[0], body: frame[5..].to_vec() })
-    }
-
-    /// The next message, if the server says anything before it could have said more.
-    pub fn message_if_any(&mut self) -> Option<Message> {
-        let whole = |buffer: &[u8]| buffer.len() >= 5 && buffer.len() >= frame_length(buffer);
-        while !whole(&self.buffer) {
-            self.buffer.extend(self.chunks.recv_timeout(QUIET).ok()?);
-        }
-        self.message()
+        Received::Message(Message { tag: frame[0], body: frame[5..].to_vec() })
     }
 
     /// One unframed byte: the answer to an `SSLRequest`.
@@ -154,11 +165,13 @@ impl Wire {
         match self.chunks.recv_timeout(PATIENCE) {
             Ok(chunk) => self.buffer.extend(chunk),
             Err(RecvTimeoutError::Disconnected) => return false,
-            Err(RecvTimeoutError::Timeout) => {
-                panic!("no reply within {PATIENCE:?}; unread: {:?}", self.buffer)
-            }
+            Err(RecvTimeoutError::Timeout) => self.give_up(),
         }
         true
+    }
+
+    fn give_up(&self) -> ! {
+        panic!("no reply within {PATIENCE:?}; unread: {:?}", self.buffer)
     }
 }
 
@@ -167,9 +180,6 @@ impl Drop for Wire {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }
-
-/// A server that has said nothing for so long has nothing to say.
-const QUIET: Duration = Duration::from_millis(700);
 
 const BYTEWISE_LIMIT: usize = 4096;
 

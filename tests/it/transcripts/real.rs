@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pgabsorb::session::Session;
@@ -15,7 +16,7 @@ use pgabsorb::session::Session;
 use super::message::{Sender, Written};
 use super::transcript::{Recorder, Step, Transcript, What};
 use crate::support::postgres::{Database, server};
-use crate::support::wire::{Message, Wire, message, startup};
+use crate::support::wire::{Message, Received, Wire, message, startup};
 
 /// Whether what happens is what the file says; if it is to be blessed, it says so afterwards.
 pub fn is_said(path: &Path, transcript: &Transcript) -> bool {
@@ -75,15 +76,18 @@ impl<'a> Scene<'a> {
             match &step.what {
                 What::Arrives(Sender::Frontend, sent) => self.client_sends(sent),
                 What::Arrives(Sender::Backend, _) if !to_quiet => {
-                    let answer = self.server.message().expect("an answer");
-                    self.server_answers(&answer);
+                    if let Received::Message(answer) = self.server.message_within(LATE) {
+                        self.server_answers(&answer);
+                    } else {
+                        break;
+                    }
                 }
                 _ => {}
             }
             let waits =
                 |step: &&Step| matches!(step.what, What::Waits | What::Arrives(Sender::Backend, _));
             if to_quiet && steps.peek().is_none_or(waits) {
-                while let Some(answer) = self.server.message_if_any() {
+                while let Received::Message(answer) = self.server.message_within(QUIET) {
                     self.server_answers(&answer);
                 }
             }
@@ -162,3 +166,9 @@ impl Written {
         (Self::of(sender, &message), &bytes[length..])
     }
 }
+
+/// What a file says that a server says has not come, if it has not come by now.
+const LATE: Duration = Duration::from_secs(10);
+
+/// A server that has said nothing for so long has nothing to say.
+const QUIET: Duration = Duration::from_millis(700);
