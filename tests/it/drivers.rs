@@ -12,28 +12,38 @@ mod tokio_postgres;
 
 #[test]
 fn psql() {
-    run("bash", "with_psql.sh");
+    run("bash", &[], "with_psql.sh");
 }
 
 #[test]
 fn pgbench() {
-    run("bash", "with_pgbench.sh");
+    run("bash", &[], "with_pgbench.sh");
 }
 
 #[test]
 fn psycopg_3() {
-    run(python(), "with_psycopg3.py");
+    run(python(), &[], "with_psycopg3.py");
 }
 
 #[test]
 fn psycopg2() {
-    run(python(), "with_psycopg2.py");
+    run(python(), &[], "with_psycopg2.py");
 }
 
 #[test]
 fn asyncpg() {
-    run(python(), "with_asyncpg.py");
+    run(python(), &[], "with_asyncpg.py");
 }
+
+#[test]
+fn pgjdbc() {
+    // One run of a few seconds: less compiling, and no file for jstat and its like.
+    let options = ["-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", PGJDBC];
+    run("java", &options, "with_pgjdbc.java");
+}
+
+/// Where Debian puts the driver.
+const PGJDBC: &str = "/usr/share/java/postgresql.jar";
 
 /// The one rule: `events_pkey` is listed, `other_pkey` is not.
 const RULES: &str = r#"
@@ -57,12 +67,13 @@ fn fixture() -> (Database, Proxy) {
     (database, Proxy::start(RULES))
 }
 
-fn run(interpreter: impl AsRef<Path>, script: &str) {
+fn run(interpreter: impl AsRef<Path>, options: &[&str], script: &str) {
     let (database, proxy) = fixture();
     let programs = [server().programs().to_owned()];
     let others = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths(programs.into_iter().chain(env::split_paths(&others))).unwrap();
     let output = Command::new(interpreter.as_ref())
+        .args(options)
         .arg(repository().join("tests/drivers").join(script))
         .env("PATH", path)
         .env("PGHOST", proxy.address().ip().to_string())
@@ -73,7 +84,7 @@ fn run(interpreter: impl AsRef<Path>, script: &str) {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .output()
-        .unwrap();
+        .unwrap_or_else(|error| panic!("{}: {error}", interpreter.as_ref().display()));
     let (stdout, stderr) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{script}, {}\n{stdout}{stderr}", output.status);
