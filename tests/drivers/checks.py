@@ -36,7 +36,11 @@ def raises(name, sqlstate, call):
 
 
 def sqlstate_of(error):
-    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or repr(error)
+    for name in ("sqlstate", "pgcode"):
+        if getattr(error, name, None):
+            return getattr(error, name)
+    # ODBC's way.
+    return error.args[0] if error.args else repr(error)
 
 
 def wait_until(name, holds):

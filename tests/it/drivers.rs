@@ -36,6 +36,11 @@ fn asyncpg() {
 }
 
 #[test]
+fn psqlodbc() {
+    run(python(), &[], "with_psqlodbc.py");
+}
+
+#[test]
 fn pgjdbc() {
     // One run of a few seconds: less compiling, and no file for jstat and its like.
     let options = ["-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", PGJDBC];
