@@ -33,6 +33,14 @@ for protocol in simple extended prepared; do
     psql -X -q -c "TRUNCATE events"
     bench "$protocol, with duplicates" 400 -M "$protocol" -f "$here/pgbench-duplicates.sql"
     equal "$protocol, one row for each key" "$(count)" 20
+    psql -X -q -c "TRUNCATE events"
+    bench "$protocol, with duplicates in transactions" 400 -M "$protocol" -f "$here/pgbench-transactions.sql"
+    equal "$protocol, one row for each key and transaction" "$(count)" 420
+done
+for protocol in extended prepared; do
+    psql -X -q -c "TRUNCATE events"
+    bench "$protocol, with duplicates in pipelines" 400 -M "$protocol" -f "$here/pgbench-pipelines.sql"
+    equal "$protocol, one row for each key and pipeline" "$(count)" 420
 done
 
 pgbench -i -q -s 1 2>/dev/null
