@@ -33,22 +33,62 @@ async def inserts(db):
     await db.execute("INSERT INTO other VALUES (1)")
     await raises("unlisted duplicate", "23505", db.execute("INSERT INTO other VALUES (1)"))
     await raises("unlisted, prepared", "23505", db.execute("INSERT INTO other VALUES ($1)", 1))
-    several = "INSERT INTO events VALUES (10, 'x'), ($1, 'x')"
-    await raises("several rows", "23505", db.execute(several, 1))
-    await raises("returning", "23505", db.fetch(INSERT + " RETURNING id", 1))
+    several = "INSERT INTO events VALUES (4, 'x'), ($1, 'x'), (5, 'x')"
+    equal("several rows", await db.execute(several, 1), "INSERT 0 2")
+    equal("returning", await db.fetchval(INSERT + " RETURNING id", 6), 6)
+    equal("no row of a duplicate", await db.fetch(INSERT + " RETURNING id", 6), [])
+    # A pipeline outside BEGIN is one transaction, whose other statements are undone.
     await raises("executemany", "23505", db.executemany(INSERT, [(11,), (1,), (12,)]))
-    equal("nothing of them stored", await db.fetchval("SELECT count(*) FROM events"), 3)
+    equal("stored", await db.fetchval("SELECT count(*) FROM events"), 6)
+
+
+async def each(db, *numbers):
+    return " ".join([(await db.execute(INSERT, number)).split()[-1] for number in numbers])
 
 
 async def transactions(db):
-    """A duplicate is shown as long as there is no savepoint."""
+    async with db.transaction():
+        equal("in a transaction", await each(db, 1, 7, 7, 2, 8), "0 1 0 0 1")
+        several = "INSERT INTO events VALUES (8, 'x'), ($1, 'x'), (1, 'x')"
+        equal("several rows in a transaction", await db.execute(several, 9), "INSERT 0 1")
+        equal("returning in a transaction", await db.fetchval(INSERT + " RETURNING id", 10), 10)
+        equal("no row in a transaction", await db.fetch(INSERT + " RETURNING id", 10), [])
+        await db.executemany(INSERT, [(number,) for number in (1, *range(5, 300), 2, 300)])
+        equal("executemany", await db.fetchval("SELECT count(*) FROM events"), 300)
+        rows = await db.fetchmany(INSERT + " RETURNING id", [(1,), (301,), (301,), (302,)])
+        equal("executemany, returning", [row["id"] for row in rows], [301, 302])
+        # Several statements in one simple query.
+        one = "INSERT INTO events VALUES (303, 'x')"
+        equal("script", await db.execute(f"{one}; {one}; SELECT 1; {one}"), "INSERT 0 0")
+
+    async with db.transaction():
+        async with db.transaction():
+            equal("in a savepoint", await each(db, 1, 304, 304), "0 1 0")
+        inner = db.transaction()
+        await inner.start()
+        equal("in another", await each(db, 304, 305), "0 1")
+        await inner.rollback()
+        equal("behind its rollback", await each(db, 304, 305), "0 1")
+    equal("stored around savepoints", await db.fetchval("SELECT count(*) FROM events"), 305)
+
+    # A portal of the protocol, fetched from on both sides of duplicates.
+    fetched = []
+    async with db.transaction():
+        async for (number,) in db.cursor("SELECT generate_series(1, 100)", prefetch=10):
+            fetched.append(number)
+            if number % 15 == 0:
+                await db.execute(INSERT, 1)
+                await db.fetch(INSERT + " RETURNING id", 2)
+    equal("cursor beside duplicates", fetched, list(range(1, 101)))
+
     transaction = db.transaction()
     await transaction.start()
-    await db.execute(INSERT, 20)
-    await raises("in a transaction", "23505", db.execute(INSERT, 1))
-    await raises("transaction has failed", "25P02", db.execute("SELECT 1"))
+    equal("before an error", await each(db, 400, 400), "1 0")
+    await raises("unlisted", "23505", db.execute("INSERT INTO other VALUES (1)"))
+    await raises("transaction has failed", "25P02", db.execute(INSERT, 1))
     await transaction.rollback()
-    equal("rolled back", await db.fetchval("SELECT count(*) FROM events"), 3)
+    equal("rolled back", await db.fetchval("SELECT count(*) FROM events"), 305)
+    await db.execute("DELETE FROM events WHERE id > 5")
 
 
 async def bulk(db):

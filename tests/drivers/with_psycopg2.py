@@ -29,33 +29,74 @@ equal("duplicate", (cursor.statusmessage, cursor.rowcount), ("INSERT 0 0", 0))
 
 cursor.execute("INSERT INTO other VALUES (1)")
 raises("unlisted duplicate", "23505", lambda: cursor.execute("INSERT INTO other VALUES (1)"))
-raises("returning", "23505", lambda: cursor.execute(INSERT + " RETURNING id", (1,)))
-raises(
-    "several rows",
-    "23505",
-    lambda: psycopg2.extras.execute_values(
-        cursor, "INSERT INTO events VALUES %s", [(2, "x"), (1, "x")]
-    ),
+cursor.execute(INSERT + " RETURNING id", (1,))
+equal("no row of a duplicate", cursor.fetchall(), [])
+several = "INSERT INTO events VALUES %s"
+psycopg2.extras.execute_values(cursor, several, [(2, "x"), (1, "x"), (3, "x")])
+equal("several rows", cursor.rowcount, 2)
+rows = psycopg2.extras.execute_values(
+    cursor, several + " RETURNING id", [(4, "x"), (1, "x"), (5, "x")], fetch=True
 )
+equal("several rows, returning", rows, [(4,), (5,)])
+# One query of several statements is one transaction, whose other statements are undone.
 raises(
     "several statements",
     "23505",
-    lambda: psycopg2.extras.execute_batch(cursor, INSERT, [(2,), (1,), (3,)]),
+    lambda: psycopg2.extras.execute_batch(cursor, INSERT, [(6,), (1,), (7,)]),
 )
-equal("nothing of them stored", one("SELECT count(*) FROM events"), 1)
+equal("nothing of them stored", one("SELECT count(*) FROM events"), 5)
 
 # One statement each, each its own transaction.
-cursor.executemany(INSERT, [(2,), (1,), (3,)])
-equal("executemany", one("SELECT count(*) FROM events"), 3)
+cursor.executemany(INSERT, [(6,), (1,), (7,)])
+equal("executemany", one("SELECT count(*) FROM events"), 7)
 
-# Shown as long as there is no savepoint. BEGIN and the first statement are two queries here.
+# BEGIN is a query of its own, in the first statement's flight or before it.
 db.autocommit = False
-raises("in a transaction", "23505", lambda: cursor.execute(INSERT, (1,)))
-raises("transaction has failed", "25P02", lambda: cursor.execute("SELECT 1"))
+counts = []
+for number in (1, 8, 2, 8, 9):
+    cursor.execute(INSERT, (number,))
+    counts.append(cursor.rowcount)
+equal("in a transaction", counts, [0, 1, 0, 0, 1])
+db.commit()
+psycopg2.extras.execute_batch(cursor, INSERT, [(1,), (10,), (10,), (2,), (11,)], page_size=3)
+equal("several statements in a transaction", one("SELECT count(*) FROM events"), 11)
+rows = psycopg2.extras.execute_values(
+    cursor, several + " RETURNING id", [(n, "x") for n in range(8, 15)], page_size=3, fetch=True
+)
+equal("several rows in a transaction", rows, [(12,), (13,), (14,)])
+cursor.execute(INSERT + " RETURNING id", (1,))
+equal("returning in a transaction", cursor.fetchall(), [])
+db.commit()
+
+cursor.execute("SAVEPOINT own")
+cursor.executemany(INSERT, [(1,), (15,), (15,)])
+cursor.execute("ROLLBACK TO own")
+cursor.executemany(INSERT, [(1,), (15,)])
+cursor.execute("RELEASE own")
+cursor.executemany(INSERT, [(15,), (16,)])
+db.commit()
+equal("savepoints", one("SELECT count(*) FROM events"), 16)
+db.commit()
+
+# The server's cursor is fetched from on both sides of duplicates.
+fetched = []
+with db.cursor("named") as named:
+    named.itersize = 10
+    named.execute("SELECT generate_series(1, 100)")
+    for (number,) in named:
+        fetched.append(number)
+        if number % 15 == 0:
+            cursor.execute(INSERT, (1,))
+            cursor.execute(INSERT + " RETURNING id", (2,))
+equal("cursor beside duplicates", fetched, list(range(1, 101)))
 db.rollback()
+
 cursor.execute(INSERT, (20,))
+cursor.execute(INSERT, (20,))
+raises("unlisted", "23505", lambda: cursor.execute("INSERT INTO other VALUES (1)"))
+raises("transaction has failed", "25P02", lambda: cursor.execute(INSERT, (1,)))
 db.rollback()
-equal("rolled back", one("SELECT count(*) FROM events"), 3)
+equal("rolled back", one("SELECT count(*) FROM events"), 16)
 db.rollback()
 db.autocommit = True
 

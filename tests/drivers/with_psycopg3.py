@@ -43,31 +43,86 @@ equal("one row each", count(), 5)
 db.execute("INSERT INTO other VALUES (1)")
 raises("unlisted duplicate", "23505", lambda: db.execute("INSERT INTO other VALUES (1)"))
 raises("unlisted, prepared", "23505", lambda: db.execute("INSERT INTO other VALUES (%s)", (1,)))
-raises(
-    "several rows", "23505", lambda: db.execute("INSERT INTO events VALUES (10, 'x'), (1, 'x')")
-)
-raises("returning", "23505", lambda: db.execute(INSERT + " RETURNING id", (1,)))
+cursor = db.execute("INSERT INTO events VALUES (6, 'x'), (%s, 'x'), (7, 'x')", (1,))
+equal("several rows", cursor.rowcount, 2)
+equal("returning", db.execute(INSERT + " RETURNING id", (8,)).fetchall(), [(8,)])
+equal("no row of a duplicate", db.execute(INSERT + " RETURNING id", (8,)).fetchall(), [])
+
+# A pipeline outside BEGIN is one transaction, whose other statements are undone.
 raises("executemany", "23505", lambda: db.cursor().executemany(INSERT, [(11,), (1,), (12,)]))
-equal("nothing of them stored", count(), 5)
-
-# Shown as long as there is no savepoint.
-db.execute("BEGIN")
-db.execute(INSERT, (20,))
-raises("in a transaction", "23505", lambda: db.execute(INSERT, (1,)))
-raises("transaction has failed", "25P02", lambda: db.execute("SELECT 1"))
-db.execute("ROLLBACK")
-equal("rolled back", count(), 5)
 
 
-def pipeline():
+def pipeline(*numbers):
     with db.pipeline():
-        db.execute(INSERT, (30,))
-        db.execute(INSERT, (1,))
-        db.execute(INSERT, (31,))
+        cursors = [db.execute(INSERT, (number,)) for number in numbers]
+    return [cursor.rowcount for cursor in cursors]
 
 
-raises("pipeline", "23505", pipeline)
-equal("nothing of the pipeline stored", count(), 5)
+raises("pipeline", "23505", lambda: pipeline(30, 1, 31))
+equal("nothing of them stored", count(), 8)
+
+with db.transaction():
+    counts = [db.execute(INSERT, (number,)).rowcount for number in (1, 9, 9, 2, 10)]
+    equal("in a transaction", counts, [0, 1, 0, 0, 1])
+    cursor = db.execute("INSERT INTO events VALUES (10, 'x'), (%s, 'x'), (1, 'x')", (11,))
+    equal("several rows in a transaction", cursor.rowcount, 1)
+    rows = [db.execute(INSERT + " RETURNING id", (number,)).fetchall() for number in (1, 12, 12)]
+    equal("returning in a transaction", rows, [[], [(12,)], []])
+with db.transaction():
+    counts = [db.execute(INSERT, (n,), prepare=True).rowcount for n in (3, 13, 13)]
+    equal("prepared in a transaction", counts, [0, 1, 0])
+    equal("pipeline in a transaction", pipeline(1, 14, 14, 2, 15), [0, 1, 0, 0, 1])
+    cursor = db.cursor()
+    cursor.executemany(INSERT, [(number,) for number in range(1, 301)])
+    equal("executemany in a transaction", cursor.rowcount, 285)
+    cursor.executemany(INSERT + " RETURNING id", [(1,), (301,), (301,), (302,)], returning=True)
+    rows = [result.fetchall() for result in cursor.results()]
+    equal("executemany, returning", rows, [[], [(301,)], [], [(302,)]])
+equal("all of them stored", count(), 302)
+
+# BEGIN, the savepoints and COMMIT travel in the pipeline too.
+with db.pipeline():
+    with db.transaction():
+        cursors = [db.execute(INSERT, (number,)) for number in (1, 303, 303)]
+        with db.transaction():
+            cursors += [db.execute(INSERT, (number,)) for number in (303, 304)]
+        with db.transaction() as undone:
+            cursors += [db.execute(INSERT, (number,)) for number in (304, 305)]
+            raise psycopg.Rollback(undone)
+        cursors += [db.execute(INSERT, (number,)) for number in (2, 305)]
+counts = [cursor.rowcount for cursor in cursors]
+equal("transaction in a pipeline", counts, [0, 1, 0, 0, 1, 0, 1, 0, 1])
+equal("and stored", count(), 305)
+
+with db.transaction():
+    with db.transaction():
+        counts = [db.execute(INSERT, (number,)).rowcount for number in (1, 306)]
+    with db.transaction() as undone:
+        counts += [db.execute(INSERT, (number,)).rowcount for number in (306, 307)]
+        raise psycopg.Rollback(undone)
+    counts += [db.execute(INSERT, (number,)).rowcount for number in (306, 307)]
+equal("savepoints", counts, [0, 1, 0, 1, 0, 1])
+equal("stored around savepoints", count(), 307)
+
+# The server's cursor is fetched from on both sides of duplicates.
+fetched = []
+with db.transaction(), db.cursor("named") as named:
+    named.itersize = 10
+    for (number,) in named.execute("SELECT generate_series(1, 100)"):
+        fetched.append(number)
+        if number % 15 == 0:
+            db.execute(INSERT, (1,))
+            db.execute(INSERT + " RETURNING id", (2,))
+equal("cursor beside duplicates", fetched, list(range(1, 101)))
+
+db.execute("BEGIN")
+db.execute(INSERT, (400,))
+db.execute(INSERT, (400,))
+raises("unlisted in a transaction", "23505", lambda: db.execute("INSERT INTO other VALUES (1)"))
+raises("transaction has failed", "25P02", lambda: db.execute(INSERT, (1,)))
+db.execute("ROLLBACK")
+equal("rolled back", count(), 307)
+db.execute("DELETE FROM events WHERE id > 5")
 
 with db.cursor().copy("COPY other FROM STDIN") as copy:
     for number in range(2, 10_000):
