@@ -47,6 +47,9 @@ fn pgjdbc() {
     run("java", &options, "with_pgjdbc.java");
 }
 
+/// Seconds until a script is taken to hang: most need a few.
+const TIMEOUT: &str = "120";
+
 /// Where Debian puts the driver.
 const PGJDBC: &str = "/usr/share/java/postgresql.jar";
 
@@ -77,7 +80,9 @@ fn run(interpreter: impl AsRef<Path>, options: &[&str], script: &str) {
     let programs = [server().programs().to_owned()];
     let others = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths(programs.into_iter().chain(env::split_paths(&others))).unwrap();
-    let output = Command::new(interpreter.as_ref())
+    let output = Command::new("timeout")
+        .args(["--kill-after=5", TIMEOUT])
+        .arg(interpreter.as_ref())
         .args(options)
         .arg(repository().join("tests/drivers").join(script))
         .env("PATH", path)
@@ -89,7 +94,7 @@ fn run(interpreter: impl AsRef<Path>, options: &[&str], script: &str) {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", interpreter.as_ref().display()));
+        .unwrap();
     let (stdout, stderr) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{script}, {}\n{stdout}{stderr}", output.status);
