@@ -93,6 +93,9 @@ impl Session {
         let Kind::MayInsert(text) = &query.text.kind else {
             return (Asked::of(&query.text, self.syntax, None), Again::Not);
         };
+        if query.reading != self.reading {
+            return (Asked::Unclassified, Again::Not);
+        }
         let guarded = match query.splice.as_ref().and_then(|splice| splice.current()) {
             Some(Piece::Client { guarded: Some(guarded), .. }) => Some(guarded),
             _ => None,
@@ -120,13 +123,14 @@ impl Session {
     fn scope(&self, again: &Again, segment: Segment) -> (Scope, BytesMut) {
         let mut success = BytesMut::from(&build::command_complete("INSERT 0 0")[..]);
         let scope = match again {
-            // What is sent already would run before it does again.
-            _ if !self.ledger.is_at_the_end() => Scope::Shared,
+            // What is sent already would run before it does again, and nothing can be put into the
+            // middle of a message.
+            _ if !self.ledger.is_at_the_end() || !self.frontend.at_boundary() => Scope::Shared,
             Again::Query { guarded: true, .. } => Scope::Guarded,
             Again::Execute { execution, .. } if execution.guarded => Scope::Guarded,
             Again::Query { spliced: false, .. } if segment.executed == 0 => Scope::Alone,
             Again::Execute { execution, skipped } if segment.executed == 0 => {
-                let may_sync = self.frontend.at_boundary() && segment.bound == 1;
+                let may_sync = segment.bound == 1;
                 let can_end = self.ledger.head().is_some() || may_sync;
                 match skipped_replies(skipped, &execution.portal) {
                     Some(replies) if can_end => {
@@ -158,7 +162,7 @@ impl Session {
         let Some(constraint) = held.conflict.constraint.clone() else {
             return Err(Reason::NotListed);
         };
-        let catalog = self.catalog.current().unwrap_or_default();
+        let catalog = self.known_catalog().unwrap_or_default();
         let index = catalog.index(&constraint);
         held.conflict.columns = index.map(|index| index.columns.clone());
         let listed = index.map_or(&constraint, |index| &index.root);
@@ -212,7 +216,9 @@ impl Session {
     fn clause(&self, held: &Held, catalog: &Catalog, index: &Index) -> Result<Bytes, Reason> {
         let others = || catalog.siblings(&index.root).filter(|it| **it != index.root);
         let absorbed = |other: &Constraint| {
-            self.absorbs(other) && catalog.index(other).is_some_and(|index| index.immediate)
+            // What excludes is no unique index, and has no such target.
+            let unique = |it: &Index| it.immediate && it.conflict_target.is_some();
+            self.absorbs(other) && catalog.index(other).is_some_and(unique)
         };
         let target = if !index.partitioned && others().count() > 0 && others().all(absorbed) {
             ""
@@ -300,6 +306,7 @@ impl Asked {
             Kind::MayInsert(text) => text,
             Kind::DeferredChecks => return Self::DeferredChecks,
             Kind::TooLarge => return Self::TooLarge,
+            Kind::Unsure => return Self::Unclassified,
             Kind::Other => return Self::NotInsert,
         };
         let Ok(mut script) = sql::classify(text, syntax) else { return Self::Unclassified };

@@ -107,6 +107,8 @@ pub(super) struct Query {
     pub(super) splice: Option<Box<Splice>>,
     /// How many characters of the text that the client sent stood before this one.
     pub(super) cut: usize,
+    /// How texts were read when it was sent: see [`Session::reading`](super::Session).
+    pub(super) reading: u32,
     /// Whether its ReadyForQuery is the client's.
     pub(super) readies: bool,
     /// Whether an error has come: the rest of it does not run.
@@ -118,7 +120,15 @@ pub(super) struct Query {
 impl Query {
     /// The client's own, as it came.
     pub(super) fn plain(text: Text) -> Self {
-        Self { text, splice: None, cut: 0, readies: true, failed: false, refused: false }
+        Self {
+            text,
+            splice: None,
+            cut: 0,
+            reading: 0,
+            readies: true,
+            failed: false,
+            refused: false,
+        }
     }
 
     /// The statement of a spliced text that the server is at, and steps over it if it `ends`.

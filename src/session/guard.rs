@@ -68,6 +68,8 @@ pub(super) struct Splice {
     pieces: Vec<Piece>,
     /// Pieces that have.
     done: usize,
+    /// Characters of the text, and of the client's that is in it.
+    counts: [usize; 2],
     /// Whether the text may be sent again as the client wrote it where the first piece has failed.
     resendable: bool,
 }
@@ -86,13 +88,19 @@ pub(super) enum Piece {
 
 impl Splice {
     fn new() -> Self {
-        Self { text: BytesMut::new(), pieces: Vec::new(), done: 0, resendable: false }
+        Self {
+            text: BytesMut::new(),
+            pieces: Vec::new(),
+            done: 0,
+            counts: [0; 2],
+            resendable: false,
+        }
     }
 
     /// A text that is one statement and holds no semicolon but at its end.
     pub(super) fn whole(text: &[u8]) -> Self {
         let mut splice = Self { resendable: true, ..Self::new() };
-        splice.guard(text, 0..text.len(), 0);
+        splice.guard(text, 0..text.len());
         splice
     }
 
@@ -106,11 +114,10 @@ impl Splice {
         cut: usize,
         guards: impl Fn(&Statement) -> bool,
     ) -> Self {
-        let mut splice = Self::new();
+        let mut splice = Self { counts: [0, cut], ..Self::new() };
         let mut copied = 0;
         for part in &script.statements {
-            let before = text.get(copied..part.range.start).unwrap_or_default();
-            splice.text.extend_from_slice(before);
+            splice.clients(text.get(copied..part.range.start).unwrap_or_default());
             copied = part.range.end;
             let guarded = block == Block::Open && guards(&part.statement);
             if splice.pieces.is_empty() {
@@ -119,13 +126,13 @@ impl Splice {
                 splice.resendable = cut == 0 && (guarded || part.statement == begins);
             }
             if guarded {
-                splice.guard(text, part.range.clone(), cut);
+                splice.guard(text, part.range.clone());
             } else {
-                splice.client(text, &part.range, None, cut);
+                splice.client(text, &part.range, None);
             }
             block = block.after(&part.statement);
         }
-        splice.text.extend_from_slice(text.get(copied..).unwrap_or_default());
+        splice.clients(text.get(copied..).unwrap_or_default());
         splice
     }
 
@@ -134,7 +141,7 @@ impl Splice {
         let mut splice = Self::new();
         for purpose in commands {
             if !splice.text.is_empty() {
-                splice.text.extend_from_slice(b"\n;");
+                splice.own_text(b"\n;");
             }
             splice.command(*purpose, redo);
         }
@@ -183,30 +190,34 @@ impl Splice {
         found.map_or(1, |[here, there]| position - here + there)
     }
 
-    fn guard(&mut self, text: &[u8], range: Range<usize>, cut: usize) {
+    fn guard(&mut self, text: &[u8], range: Range<usize>) {
         self.command(Purpose::Savepoint, b"");
-        self.text.extend_from_slice(b";");
-        self.client(text, &range.clone(), Some(range), cut);
+        self.own_text(b";");
+        self.client(text, &range.clone(), Some(range));
         // A comment at the statement's end would swallow what follows on its line.
-        self.text.extend_from_slice(b"\n;");
+        self.own_text(b"\n;");
         self.command(Purpose::Release, b"");
     }
 
-    fn client(
-        &mut self,
-        text: &[u8],
-        range: &Range<usize>,
-        guarded: Option<Range<usize>>,
-        cut: usize,
-    ) {
-        let there = cut + characters(text.get(..range.start).unwrap_or_default());
-        let before = [characters(&self.text), there];
-        self.pieces.push(Piece::Client { guarded, before });
-        self.text.extend_from_slice(text.get(range.clone()).unwrap_or_default());
+    fn client(&mut self, text: &[u8], range: &Range<usize>, guarded: Option<Range<usize>>) {
+        self.pieces.push(Piece::Client { guarded, before: self.counts });
+        self.clients(text.get(range.clone()).unwrap_or_default());
+    }
+
+    /// Text of the client's.
+    fn clients(&mut self, text: &[u8]) {
+        self.text.extend_from_slice(text);
+        self.counts = self.counts.map(|count| count + characters(text));
+    }
+
+    /// Text of the proxy's own, which is ASCII.
+    fn own_text(&mut self, text: &[u8]) {
+        self.text.extend_from_slice(text);
+        self.counts[0] += text.len();
     }
 
     fn command(&mut self, purpose: Purpose, redo: &[u8]) {
-        self.text.extend_from_slice(match purpose {
+        self.own_text(match purpose {
             Purpose::Savepoint => SAVEPOINT.as_bytes(),
             Purpose::Release => RELEASE.as_bytes(),
             Purpose::RollbackTo => ROLLBACK_TO.as_bytes(),

@@ -129,11 +129,20 @@ impl Held {
 
 impl Session {
     /// Something else has come, or nothing comes any more: the error is shown.
+    ///
+    /// If a Sync of the proxy's own is under way, the server goes on behind it, as the client does
+    /// not expect: it is made to skip again.
     pub(super) fn show_held(&mut self, passage: &mut Passage<'_, '_>) {
-        if let Some(held) = self.held.take() {
-            self.statements.rolled_back();
-            self.kept.clear();
-            held.show(Outcome::Shown(Reason::Unconfirmed), passage);
+        let Some(held) = self.held.take() else { return };
+        self.statements.rolled_back();
+        self.kept.clear();
+        let ready = held.owes_ready;
+        held.show(Outcome::Shown(Reason::Unconfirmed), passage);
+        if self.ledger.is_syncing() {
+            passage.ask_backend(&self.commanded(Purpose::Abort));
+            if ready {
+                self.send_sync(passage);
+            }
         }
     }
 
@@ -165,6 +174,14 @@ impl Session {
                 }
                 Fate::Withhold
             }
+        }
+    }
+
+    /// The server reads texts otherwise than the statement was judged: its error is shown, unless
+    /// it is being run again already.
+    pub(super) fn doubt_held(&mut self, passage: &mut Passage<'_, '_>) {
+        if self.held.as_ref().is_some_and(|held| held.stage != Stage::Settling) {
+            self.show_held(passage);
         }
     }
 

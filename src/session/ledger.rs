@@ -95,6 +95,7 @@ pub(super) struct Ledger {
     trust: Trust,
     /// Whether the COPY at the head has eaten a Sync, or what it may refuse.
     ate: bool,
+    eaten: Vec<Entry>,
     segment: Segment,
 }
 
@@ -111,6 +112,7 @@ impl Ledger {
             intake: Intake::Reading,
             trust: Trust::Sure,
             ate: false,
+            eaten: Vec::new(),
             segment: Segment::default(),
         }
     }
@@ -162,6 +164,11 @@ impl Ledger {
         self.intake == Intake::CopyIn
     }
 
+    /// Whether the server is inside a transaction block, as far as that can be told.
+    pub(super) fn is_in_block(&self) -> bool {
+        self.here != Block::None
+    }
+
     /// The transaction block that the next message will find, as far as that can be told.
     pub(super) fn block(&self) -> Block {
         self.ahead
@@ -176,6 +183,11 @@ impl Ledger {
     /// segment.
     pub(super) fn is_at_the_end(&self) -> bool {
         self.queue.len() <= 1 && self.head().is_none_or(Expected::ends_with_ready)
+    }
+
+    /// Whether a Sync of the proxy's own is under way.
+    pub(super) fn is_syncing(&self) -> bool {
+        self.queue.iter().any(|entry| matches!(entry.expected, Expected::OwnSync))
     }
 
     /// What the server has done since the last ReadyForQuery.
@@ -363,6 +375,11 @@ impl Ledger {
         }
     }
 
+    /// What a COPY has eaten: told once.
+    pub(super) fn take_eaten(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.eaten)
+    }
+
     /// CopyInResponse: the server now eats what it is sent, up to CopyDone or CopyFail.
     fn copy_in(&mut self) {
         let is_end = |entry: &Entry| matches!(entry.expected, Expected::CopyEnd);
@@ -376,6 +393,7 @@ impl Ledger {
             self.kept -= entry.message.len();
             self.guards -= usize::from(entry.expected.is_release());
             self.ate |= !is_end(&entry);
+            self.eaten.push(entry);
         }
         self.look_ahead();
         if end.is_none() {

@@ -1,5 +1,7 @@
 //! The session's own question to the catalog: when it is asked, and what becomes of the answer.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::wire::backend::SqlState;
@@ -26,6 +28,11 @@ pub(super) enum Lookup {
 }
 
 impl Session {
+    /// What is known of the database's indexes.
+    pub(super) fn known_catalog(&self) -> Option<Arc<Catalog>> {
+        self.own_catalog.clone().or_else(|| self.catalog.current())
+    }
+
     /// The catalog is asked ahead of a statement that a rule may concern, or that begins a
     /// transaction of such, in the same flight, and only where a transaction of the proxy's own
     /// disturbs none of the client's.
@@ -68,6 +75,10 @@ impl Session {
 
     pub(super) fn lookup_done(&mut self, passage: &mut Passage<'_, '_>) {
         match std::mem::take(&mut self.lookup) {
+            // What is seen inside a block may be the block's own, or old.
+            Lookup::Asked(Some(catalog)) if self.ledger.is_in_block() => {
+                self.own_catalog = Some(Arc::new(*catalog));
+            }
             Lookup::Asked(Some(catalog)) => self.catalog.store(*catalog),
             Lookup::Asked(None) => self.lookup_failed(None, passage),
             state => self.lookup = state,

@@ -45,7 +45,7 @@ use crate::wire::build;
 use crate::wire::frame::{BadLength, Frame, Framer, Interest, Step};
 use crate::wire::frontend::{self, Target};
 
-use catalog::SharedCatalog;
+use catalog::{Catalog, SharedCatalog};
 use expected::Object;
 use held::{Held, Waiting};
 use ledger::Ledger;
@@ -85,6 +85,8 @@ pub struct Session {
     origin: Origin,
     rules: Arc<Ruleset>,
     catalog: Arc<SharedCatalog>,
+    /// What was learnt inside the transaction block, for as long as that lasts.
+    own_catalog: Option<Arc<Catalog>>,
     frontend: Framer,
     backend: Framer,
     /// The client's bytes have no structure any more; the server will say so and close.
@@ -144,6 +146,7 @@ impl Session {
             origin: setup.origin,
             rules: setup.rules,
             catalog: setup.catalog,
+            own_catalog: None,
             frontend: Framer::new(setup.inspect),
             backend: Framer::new(setup.inspect),
             frontend_is_raw: false,

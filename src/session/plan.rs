@@ -195,11 +195,13 @@ impl Session {
         self.pace = if matches!(care, Care::Nothing) { Pace::Free } else { Pace::Barrier };
         self.ended_segment(&text);
         let Care::Guard(mut splice) = care else {
-            self.sent(Expected::Query(Query { cut, ..Query::plain(text) }), Bytes::new());
+            let query = Query { cut, reading: self.reading, ..Query::plain(text) };
+            self.sent(Expected::Query(query), Bytes::new());
             return Plan::Pass { before, after: Bytes::new() };
         };
         let message = build::query(&std::mem::take(&mut splice.text));
-        let query = Query { splice: Some(Box::new(splice)), cut, ..Query::plain(text) };
+        let splice = Some(Box::new(splice));
+        let query = Query { splice, cut, reading: self.reading, ..Query::plain(text) };
         self.sent(Expected::Query(query), Bytes::new());
         Plan::Instead { before, message }
     }
@@ -360,7 +362,7 @@ impl Session {
 
     /// Whether an INSERT into a table of this name may hit a constraint whose errors are absorbed.
     fn concerns(&self, table: &str) -> bool {
-        match self.catalog.current() {
+        match self.known_catalog() {
             Some(catalog) => catalog.of_table(table).iter().any(|it| {
                 let index = catalog.index(it);
                 self.absorbs(it) && index.is_some_and(|index| index.immediate && index.plain)
@@ -374,7 +376,7 @@ impl Session {
         let concerned = |catalog: Arc<Catalog>| {
             catalog.roots().any(|root| self.rules.find(root, &self.origin).is_some())
         };
-        !self.ledger.is_drained() && self.catalog.current().is_none_or(concerned)
+        !self.ledger.is_drained() && self.known_catalog().is_none_or(concerned)
     }
 
     pub(super) fn absorbs(&self, constraint: &Constraint) -> bool {

@@ -26,8 +26,7 @@ impl Session {
                 let syntax = self.syntax;
                 self.parameter(frame);
                 if self.syntax != syntax {
-                    // The statement whose error is held was read otherwise than it was judged.
-                    self.show_held(passage);
+                    self.doubt_held(passage);
                 }
                 Ok(self.aside(frame, passage))
             }
@@ -60,6 +59,10 @@ impl Session {
                 return out_of_step(frame.tag, owed, passage);
             }
             Received::Aside => return Ok(Fate::Pass),
+            Received::Part if frame.tag == b'G' => {
+                let eaten = self.ledger.take_eaten();
+                self.dropped(eaten.iter().map(|entry| &entry.expected));
+            }
             Received::Part => {}
         }
         Ok(fate)
@@ -249,6 +252,9 @@ impl Session {
     ) -> Result<Fate, ProtocolViolation> {
         let status = TransactionStatus::read(frame.body());
         self.status = status;
+        if status == Some(TransactionStatus::Idle) {
+            self.own_catalog = None;
+        }
         self.statements.segment_ended(status == Some(TransactionStatus::Idle));
         let entry = match self.ledger.ready(status) {
             Received::Answer(entry) => entry,

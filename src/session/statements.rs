@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::block::Effect;
 use super::text::Text;
 
 /// The longest name the server keeps, in bytes: `NAMEDATALEN - 1`. The rest is cut off.
@@ -44,6 +45,13 @@ pub(super) struct Prepared {
     pub(super) types: Bytes,
     /// How texts were read when it was parsed: see [`Session::reading`](super::Session).
     pub(super) reading: u32,
+}
+
+impl Prepared {
+    /// What a name stands for that may be anything.
+    pub(super) fn unsure() -> Self {
+        Self { text: Text::UNSURE, table: None, types: Bytes::new(), reading: 0 }
+    }
 }
 
 /// A portal.
@@ -203,7 +211,7 @@ impl Statements {
     /// were read; the statements made of them stay.
     pub(super) fn rolled_back(&mut self) {
         for name in self.unsettled.drain(..) {
-            self.prepared.known.remove(&name);
+            forget(&mut self.prepared.known, &name);
         }
     }
 
@@ -217,7 +225,10 @@ impl Statements {
 
     /// The names may mean anything now: SQL-level PREPARE and DEALLOCATE share them.
     pub(super) fn forget(&mut self) {
-        self.prepared.known.clear();
+        let names: Vec<_> = self.prepared.known.keys().cloned().collect();
+        for name in names {
+            forget(&mut self.prepared.known, &name);
+        }
         self.portals.known.clear();
     }
 
@@ -225,6 +236,9 @@ impl Statements {
     pub(super) fn statement(&self, name: &Name) -> Resolved<Arc<Prepared>> {
         if self.renaming > 0 {
             return Resolved::Unsure;
+        }
+        if !name.0.is_ascii() {
+            return Resolved::Known(Arc::new(Prepared::unsure()));
         }
         self.prepared.resolve(name, self.segment)
     }
@@ -235,5 +249,15 @@ impl Statements {
             return Resolved::Unsure;
         }
         self.portals.resolve(name, self.segment)
+    }
+}
+
+/// A name may stand for something else now; for what changes the transaction block it may still.
+fn forget(known: &mut HashMap<Name, Arc<Prepared>>, name: &Name) {
+    let Some(prepared) = known.get_mut(name) else { return };
+    if prepared.text.effect == Effect::NOTHING {
+        known.remove(name);
+    } else {
+        *prepared = Arc::new(Prepared::unsure());
     }
 }

@@ -25,6 +25,8 @@ pub(super) enum Kind {
     DeferredChecks,
     /// It is longer than the inspection limit.
     TooLarge,
+    /// It is not known.
+    Unsure,
     /// It is none of these.
     Other,
 }
@@ -33,6 +35,10 @@ impl Text {
     /// Nothing that matters here.
     pub(super) const OTHER: Self =
         Self { kind: Kind::Other, effect: Effect::NOTHING, renames: false };
+
+    /// Whatever a name may stand for that is not known any more.
+    pub(super) const UNSURE: Self =
+        Self { kind: Kind::Unsure, effect: Effect::UNKNOWN, renames: true };
 
     /// Longer than the inspection limit.
     pub(super) const TOO_LARGE: Self =

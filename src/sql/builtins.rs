@@ -53,7 +53,7 @@ pub(super) const SCALAR_FUNCTIONS: &[&str] = &[
     "pg_get_constraintdef", "pg_get_expr", "pg_get_functiondef", "pg_get_indexdef",
     "pg_get_serial_sequence", "pg_get_userbyid", "pg_get_viewdef", "pg_is_in_recovery",
     "pg_my_temp_schema", "pg_postmaster_start_time", "pg_relation_size", "pg_size_pretty",
-    "pg_table_size", "pg_total_relation_size", "pg_try_advisory_lock", "pg_try_advisory_xact_lock",
+    "pg_table_size", "pg_total_relation_size", 
     "pg_typeof", "phraseto_tsquery", "pi", "placing", "plainto_tsquery", "point", "polygon",
     "popen", "position", "pow", "power", "precision", "querytree", "quote_ident", "quote_literal",
     "quote_nullable", "radians", "radius", "random", "regclass", "regexp_count", "regexp_instr",
