@@ -28,6 +28,9 @@ mod splice;
 // A proxy without rules changes not a byte.
 mod oracle;
 
+// Random sessions: what a client sees is what a careful author's ON CONFLICT gives.
+mod differential;
+
 // The program itself: its sockets, limits, signals, log and command line.
 mod shell;
 

@@ -39,6 +39,12 @@ impl Database {
         Self { name: name.to_owned() }
     }
 
+    /// A database that is a copy of another, object ids and all, which nobody is connected to.
+    pub fn copied(name: &str, template: &Self) -> Self {
+        administer(&format!("CREATE DATABASE {name} TEMPLATE {}", template.name));
+        Self { name: name.to_owned() }
+    }
+
     /// Runs SQL in this database, on a direct connection; anything but success is a failure.
     /// Returns what came back, one message per line.
     pub fn sql(&self, text: &str) -> String {

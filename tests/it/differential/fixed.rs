@@ -1,0 +1,107 @@
+//! Sessions that are worth playing each time: rows of the contract, and what once went wrong.
+
+use std::fmt::Write as _;
+
+use super::World;
+use super::session::Step::{self, Bind, Close, Execute, Flush, Parse, Query, Sync, Wait};
+use super::statement::{Effect, Statement};
+
+#[test]
+fn every_chosen_session_is_what_a_careful_author_sees() {
+    let mut world = World::new("fixed");
+    let mut failed = String::new();
+    for (name, steps) in sessions() {
+        if let Err(difference) = world.play(&steps) {
+            let _ = writeln!(failed, "=== {name}\n{difference}");
+        }
+    }
+    assert!(failed.is_empty(), "{failed}");
+}
+
+fn sessions() -> Vec<(&'static str, Vec<Step>)> {
+    let (open, broken) = (|| begin("BEGIN"), || Statement::same("SELECT 1 / 0"));
+    vec![
+        // Behind an error, ReadyForQuery and the next messages cross.
+        (
+            "a segment behind one that failed",
+            [
+                [run(broken()), vec![Flush, Wait, Sync]].concat(),
+                [run(rows(&[4, 5])), vec![Sync]].concat(),
+                [again(), vec![Sync], again(), vec![Sync, Wait]].concat(),
+            ]
+            .concat(),
+        ),
+        (
+            "BEGIN behind a segment that failed",
+            [
+                [run(broken()), vec![Sync], run(open())].concat(),
+                vec![Query(vec![rows(&[1]), rows(&[2])]), Wait],
+            ]
+            .concat(),
+        ),
+        // A pipeline recovers statement by statement.
+        (
+            "duplicates behind BEGIN in its pipeline",
+            [run(open()), run(rows(&[1])), again(), end()].concat(),
+        ),
+        (
+            "duplicates in a pipeline inside BEGIN",
+            [
+                vec![Query(vec![open()]), Wait],
+                run(rows(&[1])),
+                again(),
+                run(rows(&[1, 2, 3])),
+                end(),
+            ]
+            .concat(),
+        ),
+        (
+            "a Flush behind messages that were skipped",
+            [
+                vec![Query(vec![open()]), Wait],
+                run(rows(&[1])),
+                vec![Close(b'P', ""), Flush, Wait, Sync, Wait],
+            ]
+            .concat(),
+        ),
+        // The server's own words.
+        (
+            "an error before a guarded statement",
+            vec![Query(vec![open()]), Wait, Query(vec![broken(), rows(&[3])]), Wait],
+        ),
+        (
+            "where an error behind a redo points",
+            vec![
+                Query(vec![open()]),
+                Wait,
+                Query(vec![rows(&[1, 3]), Statement::same("SELECT 'ä', nosuch")]),
+                Wait,
+            ],
+        ),
+    ]
+}
+
+fn begin(text: &str) -> Statement {
+    Statement::control(text, Effect::Begin)
+}
+
+/// An INSERT of these accounts, of which 1 and 2 are there.
+fn rows(ids: &[u8]) -> Statement {
+    let rows: Vec<_> = ids.iter().map(|id| format!("({id})")).collect();
+    let text = format!("INSERT INTO acct VALUES {}", rows.join(", "));
+    Statement::listed(&text, "(id)", "", ids.len() > 1)
+}
+
+/// A statement, parsed and executed.
+fn run(statement: Statement) -> Vec<Step> {
+    [vec![Parse("", statement)], again()].concat()
+}
+
+/// The statement that was parsed last, executed once more.
+fn again() -> Vec<Step> {
+    vec![Bind("", "", [0; 3]), Execute("", 0)]
+}
+
+fn end() -> Vec<Step> {
+    vec![Sync, Wait]
+}

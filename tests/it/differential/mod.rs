@@ -1,0 +1,183 @@
+//! The differential oracle: random sessions that a client plays through the proxy with plain
+//! INSERTs, and a careful author on a direct connection with `ON CONFLICT (...) DO NOTHING` where
+//! the contract absorbs. Every reply has to be the same, in the same order, and every row that is
+//! stored in the end. Where the contract shows the error, the author writes the INSERT plainly too.
+//!
+//! What may differ, and is not compared: values of an identity column (a duplicate uses up one, and
+//! one that is run again more); notices of a statement that is run again, which come twice; where a
+//! statement fails that is run again, it is the first run's error that is shown.
+//!
+//! `PGABSORB_SESSIONS=50000 cargo test --release --test it differential` plays more of them than the
+//! usual number, `PGABSORB_SEED` the sessions of a failure again.
+
+mod direct;
+mod fixed;
+mod proxied;
+mod session;
+mod statement;
+mod tables;
+
+use std::cell::RefCell;
+use std::env;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
+
+use crate::support::postgres::{Database, server};
+use crate::support::proxy::Proxy;
+use crate::support::wire::{Wire, lines, startup};
+use session::Step;
+
+#[test]
+fn a_client_sees_what_a_careful_author_sees() {
+    let world = RefCell::new(World::new("author"));
+    run(sessions(2000), &session::session(), |steps| world.borrow_mut().play(&steps));
+}
+
+/// Runs a property on random values; a failure says the seed that brings it back.
+fn run<S: proptest::strategy::Strategy>(
+    cases: u32,
+    strategy: &S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let seed = env::var("PGABSORB_SEED").ok().and_then(|it| it.parse().ok());
+    let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(cases));
+    let mut runner = TestRunner::new(Config {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 1000,
+        max_shrink_time: 60_000,
+        ..Config::default()
+    });
+    match runner.run(strategy, property) {
+        Ok(()) => {}
+        Err(TestError::Fail(reason, _)) => {
+            panic!("PGABSORB_SEED={seed} PGABSORB_SESSIONS={cases}\n{reason}")
+        }
+        Err(TestError::Abort(reason)) => panic!("{reason}"),
+    }
+}
+
+fn sessions(usual: u32) -> u32 {
+    env::var("PGABSORB_SESSIONS").ok().and_then(|it| it.parse().ok()).unwrap_or(usual)
+}
+
+/// A database for each run, of the same origin, so that even object ids are the same.
+struct World {
+    direct: Side,
+    proxied: Side,
+    proxy: Proxy,
+    played: u32,
+    /// How long a reply may take: less once one has failed to come, or shrinking would take hours.
+    limit: Duration,
+}
+
+struct Side {
+    database: Database,
+    /// On a direct connection: brings the tables back to where each session begins.
+    admin: Wire,
+    /// The session's own connection, which is used until one fails on it.
+    wire: Option<Wire>,
+}
+
+impl Side {
+    fn new(name: &str, template: &Database) -> Self {
+        let database = Database::copied(name, template);
+        let admin = Wire::connect(server().address(), &startup(&[("database", &database.name)]));
+        Self { database, admin, wire: None }
+    }
+
+    fn connect(&self, proxy: Option<&Proxy>) -> Wire {
+        let address = proxy.map_or_else(|| server().address(), Proxy::address);
+        Wire::connect(address, &startup(&[("database", &self.database.name)]))
+    }
+
+    fn reset(&mut self) {
+        let reply = lines(&self.admin.query(tables::RESET));
+        assert!(!reply.contains("ErrorResponse"), "{reply}");
+    }
+
+    /// Nobody knows what is left of a session that has failed: nothing, from here on.
+    fn end_sessions(&mut self) {
+        self.admin.query(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()
+               AND backend_type = 'client backend'",
+        );
+    }
+
+    fn dump(&mut self) -> String {
+        lines(&self.admin.query(tables::DUMP))
+    }
+}
+
+impl World {
+    fn new(name: &str) -> Self {
+        let template = Database::named(&format!("template_{name}"));
+        template.sql(tables::SCHEMA);
+        Self {
+            direct: Side::new(&format!("direct_{name}"), &template),
+            proxied: Side::new(&format!("proxied_{name}"), &template),
+            proxy: Proxy::start(&tables::rules()),
+            played: 0,
+            limit: Duration::from_secs(10),
+        }
+    }
+
+    /// Plays a session on either side.
+    fn play(&mut self, steps: &[Step]) -> Result<(), TestCaseError> {
+        self.played += 1;
+        self.direct.reset();
+        self.proxied.reset();
+        let mut direct = fresh(&mut self.direct, None, self.played);
+        let mut proxied = fresh(&mut self.proxied, Some(&self.proxy), self.played);
+        let batches = direct::play(&mut direct, steps);
+        let outcome = proxied::play(&mut proxied, &batches, self.limit);
+        let (stored, kept) = (self.direct.dump(), self.proxied.dump());
+        let outcome = outcome.and_then(|()| same_rows(&stored, &kept));
+        self.direct.wire = Some(direct);
+        if outcome.is_ok() {
+            self.proxied.wire = Some(proxied);
+        } else {
+            self.limit = Duration::from_millis(500);
+            drop(proxied);
+            self.proxied.end_sessions();
+        }
+        outcome.map_err(|difference| TestCaseError::fail(describe(steps, &difference)))
+    }
+}
+
+/// A session's connection as new; now and then it is.
+fn fresh(side: &mut Side, proxy: Option<&Proxy>, number: u32) -> Wire {
+    let old = side.wire.take().filter(|_| !number.is_multiple_of(50));
+    let Some(mut wire) = old else { return side.connect(proxy) };
+    let reply = lines(&wire.query("DISCARD ALL"));
+    assert!(!reply.contains("ErrorResponse"), "{reply}");
+    wire
+}
+
+fn same_rows(stored: &str, kept: &str) -> Result<(), String> {
+    if stored == kept {
+        return Ok(());
+    }
+    let only = |these: &str, those: &str| {
+        let lines = these.lines().filter(|line| !those.lines().any(|other| other == *line));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    Err(format!(
+        "stored directly only:\n{}\nthrough the proxy only:\n{}",
+        only(stored, kept),
+        only(kept, stored)
+    ))
+}
+
+fn describe(steps: &[Step], difference: &str) -> String {
+    let mut text = String::from("\n");
+    for (number, step) in steps.iter().enumerate() {
+        let _ = writeln!(text, "{number:>3}  {step:?}");
+    }
+    format!("{text}{difference}")
+}
