@@ -162,7 +162,9 @@ impl Session {
         let Some(constraint) = held.conflict.constraint.clone() else {
             return Err(Reason::NotListed);
         };
-        let catalog = self.known_catalog().unwrap_or_default();
+        let known = self.known_catalog();
+        let may_be_listed = self.may_be_listed(known.as_deref(), held);
+        let catalog = known.unwrap_or_default();
         let index = catalog.index(&constraint);
         held.conflict.columns = index.map(|index| index.columns.clone());
         let listed = index.map_or(&constraint, |index| &index.root);
@@ -170,9 +172,7 @@ impl Session {
         held.conflict.rule = rule.map(|rule| (rule.id.as_str().to_owned(), rule.action));
         let action = match rule.map(|rule| rule.action) {
             Some(Action::Alert) => return Ok((Action::Alert, Answer::Reply)),
-            None if index.is_some() || !self.may_be_listed(&catalog, held) => {
-                return Err(Reason::NotListed);
-            }
+            None if index.is_some() || !may_be_listed => return Err(Reason::NotListed),
             action => action,
         };
         let answer = recovery::judge(&Situation {
@@ -202,9 +202,11 @@ impl Session {
         }
     }
 
-    /// Whether an index that the catalog does not know may be a new partition's of a listed one.
-    fn may_be_listed(&self, catalog: &Catalog, held: &Held) -> bool {
+    /// Whether an index that the catalog does not know may be a partition's of a listed one: of a
+    /// table that has any or, before the first answer, of any table.
+    fn may_be_listed(&self, catalog: Option<&Catalog>, held: &Held) -> bool {
         let Some(insert) = held.asked.insert() else { return false };
+        let Some(catalog) = catalog else { return self.can_look_up() };
         let mut roots = catalog.of_table(&insert.table).iter();
         roots.any(|root| self.rules.find(root, &self.origin).is_some())
     }
