@@ -179,6 +179,20 @@ impl Ledger {
         std::mem::take(&mut self.behind)
     }
 
+    /// Whether hardly any error that may still come can make it another: only that of a BEGIN that
+    /// is alone in its segment. One in the segment that is being sent takes the next message with
+    /// it.
+    pub(super) fn is_block_sure(&self) -> bool {
+        let is_end = |entry: &Entry| entry.expected.ends_with_ready();
+        let ended = self.queue.iter().rposition(is_end).map_or(0, |at| at + 1);
+        let mut first = !self.segment.open;
+        self.queue.iter().take(ended).all(|entry| {
+            let alone = first && entry.expected.is_single();
+            first = is_end(entry);
+            alone || entry.expected.effect() == Effect::NOTHING
+        })
+    }
+
     /// Whether the reply that has come is the last one, but for the ReadyForQuery that ends its
     /// segment.
     pub(super) fn is_at_the_end(&self) -> bool {

@@ -12,6 +12,8 @@ pub(super) struct Text {
     pub(super) kind: Kind,
     /// What it does to the transaction block.
     pub(super) effect: Effect,
+    /// Whether it is one statement: no other can fail before what it does to the block.
+    pub(super) single: bool,
     /// Whether it may give the names of prepared statements another meaning.
     pub(super) renames: bool,
 }
@@ -34,7 +36,7 @@ pub(super) enum Kind {
 impl Text {
     /// Nothing that matters here.
     pub(super) const OTHER: Self =
-        Self { kind: Kind::Other, effect: Effect::NOTHING, renames: false };
+        Self { kind: Kind::Other, effect: Effect::NOTHING, single: false, renames: false };
 
     /// Whatever a name may stand for that is not known any more.
     pub(super) const UNSURE: Self =
@@ -42,7 +44,7 @@ impl Text {
 
     /// Longer than the inspection limit.
     pub(super) const TOO_LARGE: Self =
-        Self { kind: Kind::TooLarge, effect: Effect::UNKNOWN, renames: true };
+        Self { kind: Kind::TooLarge, effect: Effect::UNKNOWN, single: false, renames: true };
 
     /// What is to be kept of a text.
     pub(super) fn of(text: &[u8], syntax: Syntax) -> Self {
@@ -59,9 +61,10 @@ impl Text {
         match sql::classify(text, syntax) {
             Ok(script) => {
                 let effect = Effect::of_all(script.statements.iter().map(|part| &part.statement));
-                Self { kind, effect, renames: renames(text, &script) }
+                let single = script.statements.len() == 1;
+                Self { kind, effect, single, renames: renames(text, &script) }
             }
-            Err(_) => Self { kind, effect: Effect::UNKNOWN, renames: true },
+            Err(_) => Self { kind, ..Self::TOO_LARGE },
         }
     }
 
