@@ -24,8 +24,8 @@ pub struct Reply {
     pub message: Message,
     /// The step that it answers.
     pub step: usize,
-    /// It is part of what a statement says that the proxy has to run again: notices come twice, and
-    /// an error is the first run's.
+    /// It is part of what a statement says that the proxy may have to run again: from its first
+    /// reply to the one that ends it.
     pub redone: bool,
 }
 
@@ -41,6 +41,7 @@ pub fn play(wire: &mut Wire, steps: &[Step]) -> Vec<Batch> {
         bound: 0,
         statements: HashMap::new(),
         portals: HashMap::new(),
+        unnamed_in_doubt: false,
         batches: vec![Batch::default()],
     };
     for (at, step) in steps.iter().enumerate() {
@@ -93,6 +94,9 @@ struct Run<'a> {
     bound: usize,
     statements: HashMap<&'static str, Statement>,
     portals: HashMap<&'static str, Portal>,
+    /// Whether an unnamed portal was there when a Query failed inside a block: one that fails before
+    /// it runs anything leaves it, but a savepoint of the proxy's own has run.
+    unnamed_in_doubt: bool,
     batches: Vec<Batch>,
 }
 
@@ -108,6 +112,7 @@ impl Run<'_> {
                 self.segment_ended();
             }
             Step::Flush => self.send(&wire::flush()),
+            Step::Execute("", _) | Step::Describe(b'P', "") if self.unnamed_in_doubt => {}
             _ => self.extended(step),
         }
     }
@@ -139,11 +144,12 @@ impl Run<'_> {
     /// Takes replies up to one with such a tag; returns it. `redone` says of the number of
     /// statements done whether the next one is run again.
     fn replies(&mut self, ends: impl Fn(u8) -> bool, redone: impl Fn(usize) -> bool) -> u8 {
-        let mut done = 0;
+        let (mut done, mut failed) = (0, false);
         loop {
             let message = self.wire.message().expect("the server stays");
-            let (tag, step, redone) = (message.tag, self.at, redone(done));
+            let (tag, step, redone) = (message.tag, self.at, !failed && redone(done));
             done += usize::from(matches!(tag, b'C' | b'I'));
+            failed |= tag == b'E';
             self.batch().replies.push(Reply { message, step, redone });
             if ends(tag) {
                 return tag;
@@ -171,17 +177,16 @@ impl Run<'_> {
         }
         self.statements.remove("");
         self.segment_ended();
+        self.unnamed_in_doubt |= self.block == Block::Failed;
     }
 
     /// Which statements of a Query are absorbed.
     fn absorbed(&self, statements: &[Statement]) -> Vec<bool> {
         let alone = self.executed == 0 && statements.len() == 1;
         let mut block = self.block;
-        // Sent again, such a text would end another transaction: the errors are shown.
-        let commits = statements[0].commits();
         let absorbed = statements.iter().map(|statement| {
             let here = match block {
-                Block::Open => !commits,
+                Block::Open => true,
                 Block::None => alone,
                 Block::Failed => false,
             };
@@ -202,6 +207,7 @@ impl Run<'_> {
         (self.executed, self.bound) = (0, 0);
         if self.block == Block::None {
             self.portals.clear();
+            self.unnamed_in_doubt = false;
         }
     }
 
@@ -259,6 +265,7 @@ impl Run<'_> {
             }
             Step::Bind(portal, name, seeds) => {
                 self.bound += 1;
+                self.unnamed_in_doubt &= !portal.is_empty();
                 let statement = self.statements[name].clone();
                 let values = statement.values(seeds);
                 self.portals.insert(portal, Portal { statement, values, fresh: true });

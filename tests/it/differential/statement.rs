@@ -83,11 +83,6 @@ impl Statement {
         self.head.chars().count()
     }
 
-    /// Whether it is a COMMIT.
-    pub fn commits(&self) -> bool {
-        self.head.starts_with("COMMIT") || self.head.starts_with("END")
-    }
-
     fn clause_text(&self) -> &str {
         self.clause.as_deref().unwrap_or_default()
     }
