@@ -4,7 +4,7 @@ use crate::sql::{Encoding, Syntax};
 use crate::wire::backend::{self, ErrorFields, SqlState, TransactionStatus};
 use crate::wire::frame::Frame;
 
-use super::expected::{Execution, Expected, Object, Purpose};
+use super::expected::{Execution, Expected, Object, Purpose, Query};
 use super::guard::Piece;
 use super::held::Stage;
 use super::ledger::{Failed, Received};
@@ -98,6 +98,12 @@ impl Session {
         }
     }
 
+    fn queried(&mut self, query: &Query) {
+        if query.text.renames {
+            self.statements.renaming_ended();
+        }
+    }
+
     /// Messages of the client's have not been done.
     fn dropped<'a>(&mut self, entries: impl Iterator<Item = &'a Expected>) {
         for expected in entries {
@@ -111,6 +117,7 @@ impl Session {
                     self.statements.dropped_portal(name);
                 }
                 Expected::Execute(execution) => self.executed(execution),
+                Expected::Query(query) => self.queried(query),
                 _ => {}
             }
         }
@@ -266,9 +273,7 @@ impl Session {
         };
         Ok(match entry.expected {
             Expected::Query(query) => {
-                if query.text.renames {
-                    self.statements.renaming_ended();
-                }
+                self.queried(&query);
                 if query.refused {
                     self.resend(query.text, passage);
                     return Ok(Fate::Withhold);
