@@ -154,7 +154,7 @@ impl Session {
     fn pass_parse(&mut self, name: &[u8], too_large: bool) -> Expected {
         let name = Name::new(name);
         if too_large && self.is_planning() {
-            let prepared = Some(self.prepared(Text::TOO_LARGE, b""));
+            let prepared = Some(self.prepared(Text::TOO_LARGE, b"", false));
             let told = self.statements.sent_statement(&name, prepared.clone());
             return Expected::Parse { name, prepared, told };
         }
@@ -258,22 +258,23 @@ impl Session {
     // === Extended query ===
 
     fn parse(&mut self, name: &[u8], text: &[u8], types: &[u8], message: Bytes) -> Plan {
+        let alike = sql::is_read_alike(text);
         let text = Text::of(text, self.syntax);
         let before = self.lookup_if_due(&text);
-        let prepared = (!text.is_other()).then(|| self.prepared(text, types));
+        let prepared = (!text.is_other()).then(|| self.prepared(text, types, alike));
         let name = Name::new(name);
         let told = self.statements.sent_statement(&name, prepared.clone());
         self.sent(Expected::Parse { name, prepared, told }, message);
         Plan::Pass { before, after: Bytes::new() }
     }
 
-    fn prepared(&self, text: Text, types: &[u8]) -> Arc<Prepared> {
+    fn prepared(&self, text: Text, types: &[u8], alike: bool) -> Arc<Prepared> {
         let table = match &text.kind {
             Kind::MayInsert(text) => self.insert_table(text),
             _ => None,
         };
         let types = if table.is_some() { Bytes::copy_from_slice(types) } else { Bytes::new() };
-        Arc::new(Prepared { text, table, types, reading: self.reading })
+        Arc::new(Prepared { text, table, types, reading: self.reading, alike })
     }
 
     fn bind(&mut self, portal: &[u8], statement: &[u8], values: &[u8], message: Bytes) -> Plan {

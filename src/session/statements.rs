@@ -45,6 +45,8 @@ pub(super) struct Prepared {
     pub(super) types: Bytes,
     /// How texts were read when it was parsed: see [`Session::reading`](super::Session).
     pub(super) reading: u32,
+    /// Whether its text is the same in any syntax.
+    pub(super) alike: bool,
 }
 
 impl Prepared {
@@ -143,7 +145,8 @@ impl<T> Names<T> {
 pub(super) struct Statements {
     prepared: Names<Prepared>,
     portals: Names<Bound>,
-    /// Parsed in this segment behind a statement that ran.
+    /// Parsed in this segment behind a statement that ran, and read by a syntax that it may have
+    /// changed.
     unsettled: Vec<Name>,
     /// Counts the segments that were sent.
     segment: u64,
@@ -181,7 +184,7 @@ impl Statements {
     /// ParseComplete: `name` now is this statement, which was parsed behind another that ran in
     /// the same segment, or not.
     pub(super) fn parsed(&mut self, name: &Name, prepared: Option<Arc<Prepared>>, behind: bool) {
-        if behind && prepared.is_some() {
+        if behind && prepared.as_ref().is_some_and(|prepared| !prepared.alike) {
             self.unsettled.push(name.clone());
         }
         self.prepared.answered(name, prepared);

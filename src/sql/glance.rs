@@ -41,6 +41,13 @@ pub fn is_plain(text: &[u8]) -> bool {
     behind.is_none_or(|behind| behind.trim_ascii_start().is_empty())
 }
 
+/// Whether every [`Syntax`] reads a text alike: they differ in what a backslash is, and in bytes
+/// beyond ASCII.
+#[must_use]
+pub fn is_read_alike(text: &[u8]) -> bool {
+    text.is_ascii() && memchr::memchr(b'\\', text).is_none()
+}
+
 /// The table that a text of one statement inserts into, as far as a glance tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {

@@ -19,7 +19,7 @@ mod tests;
 use std::ops::Range;
 
 pub use fingerprint::fingerprint;
-pub use glance::{Target, insert_target, is_plain, may_check_deferred, may_insert};
+pub use glance::{Target, insert_target, is_plain, is_read_alike, may_check_deferred, may_insert};
 pub use transaction::TransactionCommand;
 
 use tokens::Token;

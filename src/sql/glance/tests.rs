@@ -27,6 +27,13 @@ fn a_text_may_check_deferred_constraints_by_its_first_word() {
 }
 
 #[test]
+fn a_text_without_backslashes_and_in_ascii_is_read_alike() {
+    assert!(is_read_alike(b"INSERT INTO t VALUES ('a', $1)"));
+    assert!(!is_read_alike(b"INSERT INTO t VALUES ('a\\')"));
+    assert!(!is_read_alike("INSERT INTO t VALUES ('\u{e4}')".as_bytes()));
+}
+
+#[test]
 fn a_text_is_plain_by_its_first_word_and_its_lack_of_semicolons() {
     for yes in [
         "",
