@@ -68,11 +68,6 @@ impl Expected {
         }
     }
 
-    /// Whether it is a Query of one statement.
-    pub(super) fn is_single(&self) -> bool {
-        matches!(self, Self::Query(query) if query.text.single)
-    }
-
     /// Whether it releases the savepoint before a statement of the client's.
     pub(super) fn is_release(&self) -> bool {
         matches!(self, Self::Own(command) if command.purpose == Purpose::Release)

@@ -179,17 +179,22 @@ impl Ledger {
         std::mem::take(&mut self.behind)
     }
 
-    /// Whether hardly any error that may still come can make it another: only that of a BEGIN that
-    /// is alone in its segment. One in the segment that is being sent takes the next message with
-    /// it.
+    /// Whether hardly any error that may still come can make it another: only that of a BEGIN with
+    /// nothing in front of it that would have it skipped. One in the segment that is being sent
+    /// takes the next message with it.
     pub(super) fn is_block_sure(&self) -> bool {
         let is_end = |entry: &Entry| entry.expected.ends_with_ready();
         let ended = self.queue.iter().rposition(is_end).map_or(0, |at| at + 1);
         let mut first = !self.segment.open;
-        self.queue.iter().take(ended).all(|entry| {
-            let alone = first && entry.expected.is_single();
-            first = is_end(entry);
-            alone || entry.expected.effect() == Effect::NOTHING
+        self.queue.iter().take(ended).all(|Entry { expected, .. }| {
+            let single = matches!(expected, Expected::Query(query) if query.text.single);
+            let sure = first && single || expected.effect() == Effect::NOTHING;
+            first = match expected {
+                Expected::Sync | Expected::OwnSync => true,
+                Expected::Query(_) => first,
+                _ => false,
+            };
+            sure
         })
     }
 

@@ -52,7 +52,7 @@ pub(super) struct Prepared {
 impl Prepared {
     /// What a name stands for that may be anything.
     pub(super) fn unsure() -> Self {
-        Self { text: Text::UNSURE, table: None, types: Bytes::new(), reading: 0 }
+        Self { text: Text::UNSURE, table: None, types: Bytes::new(), reading: 0, alike: false }
     }
 }
 

@@ -40,7 +40,7 @@ impl Text {
 
     /// Whatever a name may stand for that is not known any more.
     pub(super) const UNSURE: Self =
-        Self { kind: Kind::Unsure, effect: Effect::UNKNOWN, renames: true };
+        Self { kind: Kind::Unsure, effect: Effect::UNKNOWN, single: false, renames: true };
 
     /// Longer than the inspection limit.
     pub(super) const TOO_LARGE: Self =
