@@ -176,6 +176,11 @@ impl Run<'_> {
             move_position(&mut reply.message, &clauses);
         }
         self.statements.remove("");
+        let replies = self.batches.last().expect("there is always one").replies[first..].iter();
+        let done = replies.filter(|it| matches!(it.message.tag, b'C' | b'I')).count();
+        if statements.iter().take(done).any(Statement::renames) {
+            self.forget();
+        }
         self.segment_ended();
         self.unnamed_in_doubt |= self.block == Block::Failed;
     }
@@ -266,7 +271,9 @@ impl Run<'_> {
             Step::Bind(portal, name, seeds) => {
                 self.bound += 1;
                 self.unnamed_in_doubt &= !portal.is_empty();
-                let statement = self.statements[name].clone();
+                // One that PREPARE has made is nothing to the proxy.
+                let statement = self.statements.get(name).cloned();
+                let statement = statement.unwrap_or_else(|| Statement::same(""));
                 let values = statement.values(seeds);
                 self.portals.insert(portal, Portal { statement, values, fresh: true });
             }
@@ -304,7 +311,16 @@ impl Run<'_> {
             self.block = Block::Failed;
         } else if let Some(portal) = portal.filter(|_| !self.skipping) {
             self.block = self.block.after(portal.statement.effect);
+            if portal.statement.renames() {
+                self.forget();
+            }
         }
+    }
+
+    /// Names may mean anything now.
+    fn forget(&mut self) {
+        self.statements.values_mut().for_each(Statement::forget);
+        self.portals.values_mut().for_each(|portal| portal.statement.forget());
     }
 
     /// The portal gets the careful author's text in the place of the application's. One that is not

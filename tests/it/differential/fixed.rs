@@ -2,15 +2,16 @@
 
 use std::fmt::Write as _;
 
-use super::World;
 use super::session::Step::{self, Bind, Close, Execute, Flush, Parse, Query, Sync, Wait};
 use super::statement::{Effect, Statement};
+use super::{World, rows};
 
 #[test]
 fn every_chosen_session_is_what_a_careful_author_sees() {
     let mut world = World::new("fixed");
     let mut failed = String::new();
-    for (name, steps) in sessions() {
+    let chosen = sessions().into_iter().map(|(name, steps)| (name.to_owned(), steps));
+    for (name, steps) in chosen.chain(rows::sessions()) {
         if let Err(difference) = world.play(&steps) {
             let _ = writeln!(failed, "=== {name}\n{difference}");
         }
@@ -81,27 +82,27 @@ fn sessions() -> Vec<(&'static str, Vec<Step>)> {
     ]
 }
 
-fn begin(text: &str) -> Statement {
+pub fn begin(text: &str) -> Statement {
     Statement::control(text, Effect::Begin)
 }
 
 /// An INSERT of these accounts, of which 1 and 2 are there.
-fn rows(ids: &[u8]) -> Statement {
+pub fn rows(ids: &[u8]) -> Statement {
     let rows: Vec<_> = ids.iter().map(|id| format!("({id})")).collect();
     let text = format!("INSERT INTO acct VALUES {}", rows.join(", "));
     Statement::listed(&text, "(id)", "", ids.len() > 1)
 }
 
 /// A statement, parsed and executed.
-fn run(statement: Statement) -> Vec<Step> {
+pub fn run(statement: Statement) -> Vec<Step> {
     [vec![Parse("", statement)], again()].concat()
 }
 
 /// The statement that was parsed last, executed once more.
-fn again() -> Vec<Step> {
+pub fn again() -> Vec<Step> {
     vec![Bind("", "", [0; 3]), Execute("", 0)]
 }
 
-fn end() -> Vec<Step> {
+pub fn end() -> Vec<Step> {
     vec![Sync, Wait]
 }

@@ -6,7 +6,7 @@
 //! What may differ: values of an identity column (a duplicate uses up one, and one that is run again
 //! more); the notices of the first run, which come too where a statement is run again; where the
 //! second run fails, the first one's error; whether an unnamed portal outlives a Query that fails
-//! inside a block.
+//! inside a block; when, up to the end of the transaction, parameters and notifications are reported.
 //!
 //! `PGABSORB_SESSIONS=50000 cargo test --release --test it differential` plays more of them than the
 //! usual number, `PGABSORB_SEED` the sessions of a failure again.
@@ -14,6 +14,7 @@
 mod direct;
 mod fixed;
 mod proxied;
+mod rows;
 mod session;
 mod statement;
 mod tables;
@@ -147,10 +148,7 @@ impl World {
             drop(proxied);
             self.proxied.end_sessions();
         }
-        outcome.map_err(|difference| {
-            let decided = lines_from_end(&self.proxy.log_text(), 3);
-            TestCaseError::fail(describe(steps, &difference) + &decided)
-        })
+        outcome.map_err(|difference| TestCaseError::fail(describe(steps, &difference)))
     }
 }
 
@@ -161,12 +159,6 @@ fn fresh(side: &mut Side, proxy: Option<&Proxy>, number: u32) -> Wire {
     let reply = lines(&wire.query("DISCARD ALL"));
     assert!(!reply.contains("ErrorResponse"), "{reply}");
     wire
-}
-
-/// The last lines of the proxy's log, which may not be those of a failure yet.
-fn lines_from_end(log: &str, count: usize) -> String {
-    let lines: Vec<_> = log.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 fn same_rows(stored: &str, kept: &str) -> Result<(), String> {

@@ -83,6 +83,17 @@ impl Statement {
         self.head.chars().count()
     }
 
+    /// Whether names of prepared statements may mean anything once it has run.
+    pub fn renames(&self) -> bool {
+        let verbs = ["PREPARE", "DEALLOCATE", "DISCARD", "DO "];
+        verbs.iter().any(|verb| self.head.starts_with(verb))
+    }
+
+    /// The proxy does not know any more what it is: every error of it is shown.
+    pub fn forget(&mut self) {
+        (self.clause, self.redone) = (None, false);
+    }
+
     fn clause_text(&self) -> &str {
         self.clause.as_deref().unwrap_or_default()
     }
@@ -261,6 +272,25 @@ const OTHERS: &[&str] = &[
     "MERGE INTO acct USING (VALUES ({1})) AS it (id) ON acct.v = it.id + 50
         WHEN NOT MATCHED THEN INSERT VALUES (it.id, {2})",
     "SET CONSTRAINTS ALL IMMEDIATE",
+    "DECLARE c CURSOR FOR SELECT g FROM generate_series({1}, 9) AS g",
+    "DECLARE h CURSOR WITH HOLD FOR SELECT id FROM acct ORDER BY id",
+    "FETCH 2 FROM c",
+    "FETCH 1 FROM c",
+    "FETCH ALL FROM h",
+    "CLOSE c",
+    "CLOSE ALL",
+    "PREPARE own AS INSERT INTO acct VALUES ($1, {2})",
+    "EXECUTE own ({1})",
+    "PREPARE s2 AS SELECT {1} AS one",
+    "DEALLOCATE own",
+    "DEALLOCATE s1",
+    "DEALLOCATE ALL",
+    "DISCARD ALL",
+    "DO $$ BEGIN PERFORM 1; INSERT INTO free VALUES ({1}, 7); END $$",
+    "SET search_path = public",
+    "SET application_name = 'app {1}'",
+    "RESET ALL",
+    "SELECT pg_advisory_xact_lock({1})",
     "LISTEN news",
     "NOTIFY news, '{1}'",
 ];

@@ -60,11 +60,6 @@ impl Proxy {
         self.address
     }
 
-    /// All of its log up to now.
-    pub fn log_text(&self) -> String {
-        self.log.text()
-    }
-
     /// Waits until `count` lines of the log contain `needle`, and returns them.
     pub fn log_lines(&self, needle: &str, count: usize) -> Vec<String> {
         self.log.wait_for(needle, count)
