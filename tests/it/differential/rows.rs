@@ -7,13 +7,14 @@ use super::statement::{Effect, Statement};
 use super::tables::{TABLES, Table};
 
 pub fn sessions() -> Vec<(String, Vec<Step>)> {
-    let mut sessions: Vec<_> =
-        surroundings().into_iter().map(|(name, steps)| (name.to_owned(), steps)).collect();
+    let surroundings = [names(), texts_of_several(), meanwhile()].concat().into_iter();
+    let mut sessions: Vec<_> = surroundings.map(|(name, steps)| (name.to_owned(), steps)).collect();
     sessions.extend(TABLES.iter().flat_map(of_table));
     sessions
 }
 
-fn surroundings() -> Vec<(&'static str, Vec<Step>)> {
+/// What the client has named, or left without a name, outlives a duplicate.
+fn names() -> Vec<(&'static str, Vec<Step>)> {
     vec![
         ("the unnamed statement", inside([run(rows(&[1])), end(), again(), end(), again()])),
         (
@@ -47,6 +48,24 @@ fn surroundings() -> Vec<(&'static str, Vec<Step>)> {
             })),
         ),
         (
+            "names are free again",
+            inside([
+                vec![Parse("s1", rows(&[1])), Bind("", "s1", [0; 3]), Execute("", 0), Sync, Wait],
+                texts(&["DEALLOCATE ALL"]),
+                vec![Query(vec![rows(&[1])]), Wait],
+                vec![Parse("s1", rows(&[1, 3])), Bind("", "s1", [0; 3]), Execute("", 0), Sync],
+                vec![Wait, commit()],
+                texts(&["DISCARD ALL"]),
+                vec![Query(vec![rows(&[1])]), Wait],
+            ]),
+        ),
+    ]
+}
+
+/// Several statements in one text, or one segment.
+fn texts_of_several() -> Vec<(&'static str, Vec<Step>)> {
+    vec![
+        (
             "a savepoint in the same text",
             inside([vec![
                 Query(vec![savepoint("SAVEPOINT", "x"), rows(&[1]), savepoint("RELEASE", "x")]),
@@ -67,17 +86,19 @@ fn surroundings() -> Vec<(&'static str, Vec<Step>)> {
             ]]),
         ),
         (
-            "names are free again",
-            inside([
-                vec![Parse("s1", rows(&[1])), Bind("", "s1", [0; 3]), Execute("", 0), Sync, Wait],
-                texts(&["DEALLOCATE ALL"]),
-                vec![Query(vec![rows(&[1])]), Wait],
-                vec![Parse("s1", rows(&[1, 3])), Bind("", "s1", [0; 3]), Execute("", 0), Sync],
-                vec![Wait, commit()],
-                texts(&["DISCARD ALL"]),
-                vec![Query(vec![rows(&[1])]), Wait],
-            ]),
+            "what shares the implicit transaction of a duplicate",
+            [
+                [run(same("UPDATE acct SET v = 9")), run(rows(&[1])), end()].concat(),
+                vec![Query(vec![rows(&[5]), rows(&[1])]), Wait],
+            ]
+            .concat(),
         ),
+    ]
+}
+
+/// What changes while the session goes on.
+fn meanwhile() -> Vec<(&'static str, Vec<Step>)> {
+    vec![
         (
             "a partition that is made meanwhile",
             [
@@ -106,7 +127,13 @@ fn surroundings() -> Vec<(&'static str, Vec<Step>)> {
 
 /// Each form of an INSERT twice, so that the second is a duplicate: alone and inside a block.
 fn of_table(table: &'static Table) -> Vec<(String, Vec<Step>)> {
-    let forms = [(false, vec![8]), (true, vec![8]), (false, vec![9, 14]), (true, vec![0, 15])];
+    let forms = [
+        (false, vec![8]),
+        (true, vec![8]),
+        (false, vec![9, 14]),
+        (true, vec![0, 15]),
+        (false, vec![11]),
+    ];
     let steps = |returning: bool, seeds: &[u8]| {
         let statement = insert(table, seeds, returning);
         let query = || vec![Query(vec![statement.clone()]), Wait];

@@ -82,7 +82,7 @@ pub const TABLES: &[Table] = &[
     table("twin", &[("id", Kind::Key), ("u", Kind::Key), ("v", Kind::Value)], ""),
     // Triggers: one raises a notice before each row, one writes to a log after it.
     table("trig", &[("id", Kind::Key), ("v", Kind::Value)], "(id)"),
-    // A trigger that stumbles over a listed key itself.
+    // A trigger that stumbles over a listed key itself, of this table or another.
     table("nest", &[("id", Kind::Key), ("v", Kind::Value)], "(id)"),
     // A foreign key.
     table("child", &[("id", Kind::Key), ("parent", Kind::Parent)], "(id)"),
@@ -167,7 +167,11 @@ CREATE TRIGGER shout BEFORE INSERT ON trig FOR EACH ROW EXECUTE FUNCTION shout()
 CREATE TRIGGER note AFTER INSERT ON trig FOR EACH ROW EXECUTE FUNCTION note();
 CREATE TABLE nest (id int PRIMARY KEY, v int);
 CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN INSERT INTO acct VALUES (new.id, new.v); RETURN NULL; END $$;
+    BEGIN
+        IF new.id = 5 THEN INSERT INTO nest VALUES (1, new.v);
+        ELSE INSERT INTO acct VALUES (new.id, new.v); END IF;
+        RETURN NULL;
+    END $$;
 CREATE TRIGGER stumble AFTER INSERT ON nest FOR EACH ROW WHEN (new.id > 3)
     EXECUTE FUNCTION stumble();
 CREATE TABLE parent (id int PRIMARY KEY);
