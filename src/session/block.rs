@@ -2,9 +2,9 @@
 //!
 //! Drivers send BEGIN and the first INSERT in one flight, so the status of the last ReadyForQuery
 //! is not that of the statement in hand: it is predicted from what was sent since, and each reply
-//! corrects it. Where an error that may still come decides, an Execute waits for it. A prediction that
-//! fails nevertheless does no harm: at worst a savepoint is refused, or an error shown that could
-//! have been absorbed.
+//! corrects it. Where an error that may still come decides, an INSERT waits for it. A prediction
+//! that fails nevertheless does no harm: at worst a savepoint is refused, or an error shown that
+//! could have been absorbed.
 
 use crate::sql::{Statement, TransactionCommand};
 use crate::wire::backend::TransactionStatus;

@@ -171,7 +171,7 @@ impl Ledger {
 
     /// The transaction block that the next message will find, as far as that can be told.
     pub(super) fn block(&self) -> Block {
-        self.ahead
+        if self.is_sure_ahead() { self.ahead } else { Block::Unknown }
     }
 
     /// What a command of the proxy's own has left behind: told once.
@@ -179,10 +179,10 @@ impl Ledger {
         std::mem::take(&mut self.behind)
     }
 
-    /// Whether hardly any error that may still come can make it another: only that of a BEGIN with
-    /// nothing in front of it that would have it skipped. One in the segment that is being sent
-    /// takes the next message with it.
-    pub(super) fn is_block_sure(&self) -> bool {
+    /// Whether hardly any error that may still come can make it another: only that of a lone BEGIN
+    /// or COMMIT with nothing in front of it that would have it skipped. One in the segment that is
+    /// being sent takes the next message with it.
+    fn is_sure_ahead(&self) -> bool {
         let is_end = |entry: &Entry| entry.expected.ends_with_ready();
         let ended = self.queue.iter().rposition(is_end).map_or(0, |at| at + 1);
         let mut first = !self.segment.open;

@@ -307,20 +307,15 @@ impl Session {
         };
         let table = bound.as_ref().and_then(|bound| bound.prepared.table.as_ref());
         let concerned = table.is_some_and(|table| self.concerns(table));
-        let block = self.ledger.block();
-        let unsure = match block {
-            Block::Unknown => !self.ledger.is_drained(),
-            Block::Open => !self.ledger.is_block_sure(),
-            Block::None | Block::Failed => false,
-        };
-        if concerned && unsure {
+        let block = concerned.then(|| self.ledger.block());
+        if block == Some(Block::Unknown) && !self.ledger.is_drained() {
             return Plan::Wait;
         }
         if bound.as_ref().is_some_and(|bound| bound.prepared.text.renames) {
             self.statements.sent_renaming();
         }
-        let guarded = concerned && block == Block::Open;
-        if concerned && block == Block::None {
+        let guarded = block == Some(Block::Open);
+        if block == Some(Block::None) {
             self.pace = Pace::Watching;
         }
         let execution = Expected::Execute(Execution { portal, max_rows, bound, guarded });
