@@ -106,12 +106,20 @@ impl Held {
 
     /// The client gets its answer.
     fn answer(self, answer: &[u8], outcome: Outcome, passage: &mut Passage<'_, '_>) {
-        passage.insert(answer);
+        if !answer.is_empty() {
+            passage.insert(answer);
+        }
         if !self.behind.is_empty() {
             passage.insert(&self.behind);
         }
         let conflict = Conflict { outcome, ..*self.conflict };
         passage.note(Note::Conflict(Box::new(conflict)));
+    }
+
+    /// Whether the statement is being run again outside a block, so that what it does is committed
+    /// with it.
+    fn commits_again(&self) -> bool {
+        self.scope == Scope::Alone && self.stage == Stage::Settling
     }
 
     fn show(self, outcome: Outcome, passage: &mut Passage<'_, '_>) {
@@ -130,14 +138,21 @@ impl Held {
 impl Session {
     /// Something else has come, or nothing comes any more: the error is shown.
     ///
-    /// If a Sync of the proxy's own is under way, the server goes on behind it, as the client does
+    /// Not where the statement may have been committed by running again: the end of the connection
+    /// is all that the client learns, as it would of a statement with an ON CONFLICT of its own. And
+    /// if a Sync of the proxy's own is under way, the server goes on behind it, as the client does
     /// not expect: it is made to skip again.
     pub(super) fn show_held(&mut self, passage: &mut Passage<'_, '_>) {
         let Some(held) = self.held.take() else { return };
         self.statements.rolled_back();
         self.kept.clear();
         let ready = held.owes_ready;
-        held.show(Outcome::Shown(Reason::Unconfirmed), passage);
+        let outcome = Outcome::Shown(Reason::Unconfirmed);
+        if held.commits_again() {
+            held.answer(b"", outcome, passage);
+        } else {
+            held.show(outcome, passage);
+        }
         if self.ledger.is_syncing() {
             passage.ask_backend(&self.commanded(Purpose::Abort));
             if ready {
