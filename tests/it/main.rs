@@ -31,6 +31,9 @@ mod oracle;
 // Random sessions: what a client sees is what a careful author's ON CONFLICT gives.
 mod differential;
 
+// Whatever goes wrong, and at whichever message, what a client is told is so.
+mod faults;
+
 // The program itself: its sockets, limits, signals, log and command line.
 mod shell;
 

@@ -8,7 +8,7 @@ mod fake;
 mod flow;
 mod log;
 mod origins;
-mod process;
+pub mod process;
 mod refusals;
 mod sockets;
 mod stopping;
