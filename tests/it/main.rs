@@ -34,6 +34,9 @@ mod differential;
 // Whatever goes wrong, and at whichever message, what a client is told is so.
 mod faults;
 
+// Many clients insert the same keys at once, and each key is stored once.
+mod crowd;
+
 // The program itself: its sockets, limits, signals, log and command line.
 mod shell;
 
