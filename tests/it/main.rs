@@ -37,6 +37,9 @@ mod faults;
 // Many clients insert the same keys at once, and each key is stored once.
 mod crowd;
 
+// A long transaction of guarded INSERTs holds as few locks as any other.
+mod locks;
+
 // The program itself: its sockets, limits, signals, log and command line.
 mod shell;
 

@@ -1,0 +1,80 @@
+//! What a long transaction of guarded INSERTs leaves at the server while it is open: of savepoints
+//! that are not released each would hold a lock, until there is no memory for more.
+
+use std::time::{Duration, Instant};
+
+use crate::support::postgres::Database;
+use crate::support::proxy::Proxy;
+use crate::support::wire::{self, Wire, lines, startup};
+
+const INSERTS: usize = 10_000;
+
+/// Every so many INSERTs one is of a duplicate.
+const EVERY: usize = 10;
+
+const RULES: &str = r#"
+[[rule]]
+id = "many"
+constraint = "many_pkey"
+action = "absorb"
+"#;
+
+#[test]
+fn a_long_transaction_of_simple_queries_holds_one_lock() {
+    check(|number| wire::query(&text(number)), |_| true);
+}
+
+#[test]
+fn a_long_transaction_of_pipelines_holds_one_lock() {
+    let ends = |number| (number + 1) % 500 == 0;
+    let call = |number| {
+        let sync = if ends(number) { wire::sync() } else { Vec::new() };
+        [wire::pbe(&text(number), &[]), sync].concat()
+    };
+    check(call, ends);
+}
+
+/// Now and then a duplicate, and now and then one with a row that is none.
+fn text(number: usize) -> String {
+    match number % (3 * EVERY) {
+        LAST => format!("INSERT INTO many VALUES ({}), ({number})", number - 1),
+        it if it % EVERY == EVERY - 1 => format!("INSERT INTO many VALUES ({})", number - 1),
+        _ => format!("INSERT INTO many VALUES ({number})"),
+    }
+}
+
+const LAST: usize = 3 * EVERY - 1;
+
+/// Plays the transaction in two halves, the second of which takes about as long as the first.
+fn check(bytes: impl Fn(usize) -> Vec<u8>, is_answered: impl Fn(usize) -> bool) {
+    let database = Database::new();
+    database.sql("CREATE TABLE many (id int PRIMARY KEY)");
+    let proxy = Proxy::start(RULES);
+    let mut wire = Wire::connect(proxy.address(), &startup(&[("database", &database.name)]));
+    wire.query("BEGIN");
+    let mut half = |numbers: std::ops::Range<usize>| {
+        let began = Instant::now();
+        for chunk in numbers.clone().collect::<Vec<_>>().chunks(1000) {
+            let bytes: Vec<u8> = chunk.iter().flat_map(|number| bytes(*number)).collect();
+            wire.send(&bytes);
+            let readies = chunk.iter().filter(|number| is_answered(**number)).count();
+            let replies = wire.until(b'Z', readies);
+            assert!(!replies.iter().any(|it| it.tag == b'E'), "{}", lines(&replies));
+        }
+        began.elapsed()
+    };
+    let (first, second) = (half(0..INSERTS / 2), half(INSERTS / 2..INSERTS));
+    println!("{first:?}, then {second:?}");
+    assert!(second < first * 4 + Duration::from_secs(1), "{first:?}, then {second:?}");
+
+    let reply = lines(&wire.query(
+        "SELECT 'locks: ' || count(*) FROM pg_locks
+         WHERE pid = pg_backend_pid() AND locktype = 'transactionid'",
+    ));
+    assert!(reply.contains("locks: 1\""), "{reply}");
+    wire.query("COMMIT");
+    let duplicates = (0..INSERTS).filter(|it| it % EVERY == EVERY - 1);
+    let stored = INSERTS - duplicates.filter(|it| it % (3 * EVERY) != LAST).count();
+    let count = database.sql("SELECT 'rows: ' || count(*) FROM many");
+    assert!(count.contains(&format!("rows: {stored}\"")), "{count}");
+}
