@@ -23,6 +23,7 @@ use super::expected::{Entry, Execution, Expected, Purpose, Query};
 use super::guard::{Splice, characters};
 use super::output::{Conflict, Note, Outcome};
 use super::passage::Passage;
+use super::plan::NARROW;
 use super::recovery::{Answer, Reason, Scope};
 use super::text::{Kind, Text};
 use super::{Fate, Session, redo};
@@ -325,6 +326,7 @@ impl Session {
     /// sent behind it goes on.
     pub(super) fn settle_held(&mut self, passage: &mut Passage<'_, '_>) {
         let Some(mut held) = self.held.take() else { return };
+        self.window = NARROW;
         let kept = std::mem::take(&mut self.kept);
         held.conflict.rows_inserted = backend::inserted_rows(&kept);
         self.send_rest(&held);

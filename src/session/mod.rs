@@ -108,6 +108,8 @@ pub struct Session {
     /// What the client sent behind a statement that had to be recovered.
     waiting: VecDeque<Waiting>,
     pace: Pace,
+    /// Savepoints that may be under way before the next message waits.
+    window: usize,
     /// The server needs no Flush to answer what it has been sent.
     flushed: bool,
     /// The client's next message was not taken.
@@ -161,6 +163,7 @@ impl Session {
             kept: BytesMut::new(),
             waiting: VecDeque::new(),
             pace: Pace::Free,
+            window: plan::WIDE,
             flushed: true,
             stalled: false,
             lookup: Lookup::default(),

@@ -27,6 +27,12 @@ use super::{Lookup, Pace, Session};
 /// Bytes of the client's messages that are kept behind a savepoint before the next ones wait.
 const KEPT_LIMIT: usize = 256 * 1024;
 
+/// Savepoints that may be under way while nothing conflicts.
+pub(super) const WIDE: usize = 512;
+/// The same behind a duplicate, which has all that is behind it sent again; each statement that
+/// stays allows for one more.
+pub(super) const NARROW: usize = 8;
+
 /// What becomes of a message.
 #[derive(Debug)]
 pub(super) enum Plan {
@@ -91,6 +97,7 @@ impl Session {
         }
         let busy = !self.ledger.is_drained() && !self.ledger.is_copying_in();
         let fits = frame.whole && self.ledger.kept() + frame.bytes.len() <= KEPT_LIMIT;
+        let fits = fits && self.ledger.guards() < self.window;
         let behind_a_guard = self.ledger.guards() > 0 && !(fits && is_skippable(frame.tag));
         busy && (self.pace == Pace::Barrier || behind_a_guard)
     }

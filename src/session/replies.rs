@@ -10,6 +10,7 @@ use super::held::Stage;
 use super::ledger::{Failed, Received};
 use super::output::Note;
 use super::passage::Passage;
+use super::plan::WIDE;
 use super::recovery::Scope;
 use super::{Fate, Goodbye, ProtocolViolation, Session};
 
@@ -158,6 +159,7 @@ impl Session {
         if self.held.is_some() {
             self.settle_held(passage);
         } else if !self.kept.is_empty() {
+            self.window = WIDE.min(self.window + 1);
             passage.insert(&std::mem::take(&mut self.kept));
         }
     }
