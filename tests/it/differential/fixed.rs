@@ -10,7 +10,8 @@ use super::{World, rows};
 fn every_chosen_session_is_what_a_careful_author_sees() {
     let mut world = World::new("fixed");
     let mut failed = String::new();
-    let chosen = sessions().into_iter().map(|(name, steps)| (name.to_owned(), steps));
+    let chosen =
+        [sessions(), isolated()].concat().into_iter().map(|(name, steps)| (name.to_owned(), steps));
     for (name, steps) in chosen.chain(rows::sessions()) {
         if let Err(difference) = world.play(&steps) {
             let _ = writeln!(failed, "=== {name}\n{difference}");
@@ -81,6 +82,28 @@ fn sessions() -> Vec<(&'static str, Vec<Step>)> {
         ),
     ]
 }
+
+/// BEGIN with an isolation level of its own, which random sessions do without.
+fn isolated() -> Vec<(&'static str, Vec<Step>)> {
+    vec![
+        (
+            "BEGIN that is refused for what is in front of it",
+            [vec![Parse("", rows(&[1])), Query(vec![begin(SERIALIZABLE)])], run(rows(&[4])), end()]
+                .concat(),
+        ),
+        (
+            "duplicates in a block of another isolation level",
+            [
+                vec![Query(vec![begin(SERIALIZABLE)]), Wait, Query(vec![rows(&[1])]), Wait],
+                run(rows(&[1, 4])),
+                end(),
+            ]
+            .concat(),
+        ),
+    ]
+}
+
+const SERIALIZABLE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE";
 
 pub fn begin(text: &str) -> Statement {
     Statement::control(text, Effect::Begin)

@@ -288,6 +288,8 @@ const OTHERS: &[&str] = &[
     "DISCARD ALL",
     "DO $$ BEGIN PERFORM 1; INSERT INTO free VALUES ({1}, 7); END $$",
     "SET search_path = public",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
     "SET application_name = 'app {1}'",
     "RESET ALL",
     "SELECT pg_advisory_xact_lock({1})",
@@ -332,11 +334,12 @@ fn control() -> impl Strategy<Value = Statement> {
     ]
 }
 
+/// None says an isolation level: AND CHAIN keeps that of a block that has failed in a savepoint of
+/// the proxy's own, but not of one that has failed by itself, and another can be refused.
 pub fn opening() -> impl Strategy<Value = Statement> {
     let texts = prop_oneof![
         6 => Just("BEGIN"),
-        1 => Just("START TRANSACTION ISOLATION LEVEL REPEATABLE READ"),
-        1 => Just("BEGIN ISOLATION LEVEL SERIALIZABLE"),
+        1 => Just("START TRANSACTION READ WRITE"),
         1 => Just("begin work"),
     ];
     texts.prop_map(|text| Statement::control(text, Effect::Begin))
