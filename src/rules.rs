@@ -112,6 +112,12 @@ pub struct Rule {
     pub application_names: Vec<Glob>,
     /// What becomes of an error it lists.
     pub action: Action,
+    /// What a duplicate is made of that is absorbed.
+    pub on_conflict: OnConflict,
+    /// What an absorbed statement with RETURNING gives.
+    pub returning: Returning,
+    /// Which number of rows the client is told.
+    pub affected_rows: AffectedRows,
     /// Who answers for the rule.
     pub owner: Option<String>,
     /// Why a duplicate is harmless here.
@@ -131,6 +137,9 @@ impl Rule {
             users: Vec::new(),
             application_names: Vec::new(),
             action: Action::Absorb,
+            on_conflict: OnConflict::Nothing,
+            returning: Returning::Empty,
+            affected_rows: AffectedRows::Actual,
             owner: None,
             reason: None,
         }
@@ -191,6 +200,63 @@ impl Action {
             Self::Alert => "alert",
         }
     }
+}
+
+/// What an absorbed duplicate does to the row that is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// `DO NOTHING`.
+    #[default]
+    Nothing,
+    /// `DO UPDATE`: these columns get the values that the statement has for them.
+    Update(Vec<Column>),
+    /// The same for every column that the statement names, but those of the key.
+    UpdateAll,
+}
+
+/// The name of a column, as the catalog stores it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column(String);
+
+impl Column {
+    /// Takes a text as a column's name, if it is one.
+    pub fn new(text: &str) -> Result<Self, ColumnError> {
+        let valid = (1..=NAME_BYTES).contains(&text.len()) && !text.contains('\0');
+        if valid { Ok(Self(text.to_owned())) } else { Err(ColumnError) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why a text is no [`Column`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not the name of a column: write 1 to 63 bytes")]
+pub struct ColumnError;
+
+/// What an absorbed statement with RETURNING gives for a row that was not inserted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Returning {
+    /// No row, as with `ON CONFLICT DO NOTHING`.
+    #[default]
+    Empty,
+    /// The row that is there.
+    Existing,
+    /// Nothing: the error is shown.
+    Error,
+}
+
+/// Which number of rows the client is told of an absorbed statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AffectedRows {
+    /// Those that were inserted: the truth.
+    #[default]
+    Actual,
+    /// Those that the statement meant to insert.
+    Requested,
 }
 
 /// The name of a rule: 1 to 63 of `a-z`, `0-9`, `_` and `-`, so that it is safe in any log, metric

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 
 use crate::{
     config::{self, Config, Overrides},
-    rules::{Action, Glob, Rule},
+    rules::{Action, AffectedRows, Glob, OnConflict, Rule},
 };
 
 /// Checks a rules file. What it says goes to `out`, and what is wrong with it to `err`; the exit
@@ -46,6 +46,9 @@ fn summary(name: &str, config: &Config) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {}", InWords(rule));
     }
+    for warning in rules.iter().filter_map(warning) {
+        let _ = writeln!(text, "{warning}");
+    }
     text
 }
 
@@ -66,12 +69,44 @@ impl fmt::Display for InWords<'_> {
             write!(f, " ({clients})")?;
         }
         f.write_str(match rule.action {
-            Action::Absorb => " becomes success: the client sees INSERT 0 0",
+            Action::Absorb => " becomes success",
             Action::Observe => " is shown to the client, and logged as one to absorb",
             Action::Alert => " is shown to the client, and logged as an error",
-        })
+        })?;
+        if rule.action == Action::Absorb {
+            f.write_str(absorbed(rule))?;
+        }
+        Ok(())
     }
 }
+
+/// What an absorbed duplicate does, and what the client sees of it.
+fn absorbed(rule: &Rule) -> &'static str {
+    match (&rule.on_conflict, rule.affected_rows) {
+        (OnConflict::Nothing, AffectedRows::Actual) => ": the client sees INSERT 0 0",
+        (OnConflict::Nothing, AffectedRows::Requested) => {
+            ": the client is told that the row was inserted"
+        }
+        (OnConflict::Update(_) | OnConflict::UpdateAll, _) => ": the row that is there is updated",
+    }
+}
+
+/// What a rule may do that its author does not want.
+fn warning(rule: &Rule) -> Option<String> {
+    let names = [Some(rule.constraint.as_str()), rule.table.as_ref().map(Glob::as_str)];
+    let mut names = names.into_iter().flatten().map(str::to_lowercase);
+    let found = names.find_map(|name| LOCKS.iter().find(|it| name.contains(**it)));
+    let told = rule.affected_rows == AffectedRows::Requested && rule.action != Action::Alert;
+    let (true, Some(found)) = (told, found) else { return None };
+    Some(format!(
+        "warning: rule \"{}\" tells the client that a row was inserted where it was not, and its \
+         name holds \"{found}\": code that takes a duplicate key for a lock would run twice",
+        rule.id
+    ))
+}
+
+/// Parts of the names of tables that hold locks, leases and leaders: ShedLock, Quartz, and others.
+const LOCKS: [&str; 7] = ["lock", "lease", "leader", "mutex", "semaphore", "qrtz", "election"];
 
 /// For whom the rule is, unless it is for everyone.
 fn clients(rule: &Rule) -> Option<String> {

@@ -5,7 +5,7 @@ use std::fmt;
 use humantime::format_duration;
 
 use super::AddressError;
-use crate::rules::{GlobError, RuleIdError};
+use crate::rules::{ColumnError, GlobError, RuleIdError};
 
 /// All that is wrong with one text, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,6 +156,15 @@ pub enum Problem {
     /// The proxy would connect to itself.
     #[error("upstream is {0}, where the proxy itself listens")]
     Loop(String),
+    /// A conflict is to update the row, and nothing says with what.
+    #[error("on_conflict = \"update\" needs set: name the columns, or write set = \"*\"")]
+    UpdateWithoutSet,
+    /// Columns to update, and no update.
+    #[error("set means nothing without on_conflict = \"update\"")]
+    SetWithoutUpdate,
+    /// All columns, in a list of some.
+    #[error("set = \"*\" is all there is to set; write it alone")]
+    AllAmongColumns,
     /// Two rules of one name.
     #[error("id {id:?} is used already in line {line}")]
     DuplicateId {
@@ -191,6 +200,9 @@ pub enum Reason {
     /// Not a pattern.
     #[error(transparent)]
     Glob(GlobError),
+    /// Not the name of a column.
+    #[error(transparent)]
+    Column(ColumnError),
     /// The schema whose constraints are never absorbed.
     #[error("is never absorbed: the system catalogs are the server's own")]
     SystemSchema,

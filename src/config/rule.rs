@@ -9,11 +9,11 @@ use toml::{
 
 use super::{
     Problem,
-    reader::{Placed, Reader, Section},
+    reader::{Kind, Placed, Reader, Section},
     shape::RULE,
-    value,
+    value::{self, Set, Update},
 };
-use crate::rules::{Action, Glob, Rule, RuleId, Ruleset};
+use crate::rules::{Action, Glob, OnConflict, Rule, RuleId, Ruleset};
 
 /// The rules of a file; those with mistakes are left out.
 pub(super) fn read(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Ruleset {
@@ -62,7 +62,7 @@ fn read_rule(
         reject_duplicate(id, *at, ids, reader);
     }
     let constraint = reader.value(&section, "constraint", &value::CONSTRAINT);
-    read_only_choices(&section, reader);
+    reader.value(&section, "strategy", &value::STRATEGY);
     // The base comes last in evaluation, so a lack of it hides no mistake of the other keys.
     let rule = Rule {
         schema: reader.value(&section, "schema", &value::SCHEMA).map(|it| it.value),
@@ -71,6 +71,9 @@ fn read_rule(
         users: read_globs(&section, "users", reader),
         application_names: read_globs(&section, "application_names", reader),
         action: read_action(&section, reader),
+        on_conflict: read_on_conflict(&section, reader),
+        returning: read_choice(&section, "returning", &value::RETURNING, reader),
+        affected_rows: read_choice(&section, "affected_rows", &value::AFFECTED_ROWS, reader),
         owner: reader.value(&section, "owner", &value::PROSE).map(|it| it.value),
         reason: reader.value(&section, "reason", &value::PROSE).map(|it| it.value),
         ..Rule::new(id?.value, constraint?.value)
@@ -78,11 +81,46 @@ fn read_rule(
     (reader.rejected() == before).then_some(rule)
 }
 
-/// Keys with one value so far: there is something to check and nothing to keep.
-fn read_only_choices(section: &Section<'_>, reader: &mut Reader<'_>) {
-    reader.value(section, "strategy", &value::STRATEGY);
-    reader.value(section, "returning", &value::RETURNING);
-    reader.value(section, "affected_rows", &value::AFFECTED_ROWS);
+fn read_choice<T: Default>(
+    section: &Section<'_>,
+    key: &'static str,
+    kind: &Kind<T>,
+    reader: &mut Reader<'_>,
+) -> T {
+    reader.value(section, key, kind).map(|it| it.value).unwrap_or_default()
+}
+
+/// `on_conflict` and `set`, of which neither says anything without the other.
+fn read_on_conflict(section: &Section<'_>, reader: &mut Reader<'_>) -> OnConflict {
+    let update = reader.value(section, "on_conflict", &value::ON_CONFLICT);
+    let set = reader.values(section, "set", &value::SET);
+    match (update, set) {
+        (Some(Placed { at, value: Update::Yes }), None) => {
+            reader.reject(at, Problem::UpdateWithoutSet);
+            OnConflict::Nothing
+        }
+        (Some(Placed { value: Update::Yes, .. }), Some(set)) => columns_to_set(set, reader),
+        (_, Some(set)) => {
+            if let Some(first) = set.first() {
+                reader.reject(first.at, Problem::SetWithoutUpdate);
+            }
+            OnConflict::Nothing
+        }
+        (_, None) => OnConflict::Nothing,
+    }
+}
+
+fn columns_to_set(set: Vec<Placed<Set>>, reader: &mut Reader<'_>) -> OnConflict {
+    let several = set.len() > 1;
+    let mut columns = Vec::new();
+    for Placed { at, value } in set {
+        match value {
+            Set::All if several => reader.reject(at, Problem::AllAmongColumns),
+            Set::All => return OnConflict::UpdateAll,
+            Set::Column(column) => columns.push(column),
+        }
+    }
+    OnConflict::Update(columns)
 }
 
 fn read_globs(section: &Section<'_>, key: &'static str, reader: &mut Reader<'_>) -> Vec<Glob> {

@@ -81,6 +81,8 @@ pub(super) const RULE: Shape = Shape {
         "application_names",
         "action",
         "strategy",
+        "on_conflict",
+        "set",
         "returning",
         "affected_rows",
         "owner",
@@ -89,8 +91,6 @@ pub(super) const RULE: Shape = Shape {
     later: &[
         ("expires", "expires"),
         ("max_absorbed_per_minute", "max_absorbed_per_minute"),
-        ("on_conflict", "on_conflict"),
-        ("set", "set"),
         ("test", "[[rule.test]]"),
     ],
 };

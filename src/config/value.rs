@@ -8,7 +8,9 @@ use super::{
     Address, Hint, KeyValues, LogFormat, LogLevel, Problem, Reason,
     reader::{Kind, Written},
 };
-use crate::rules::{Action, ConstraintGlob, Glob, RuleId, SYSTEM_SCHEMA};
+use crate::rules::{
+    Action, AffectedRows, Column, ConstraintGlob, Glob, Returning, RuleId, SYSTEM_SCHEMA,
+};
 
 pub(super) const LISTEN: Kind<Address> = text("an address or a list of them", |key, it| {
     it.parse().map_err(|error| invalid(key, it, Reason::Address(error)))
@@ -100,14 +102,52 @@ pub(super) const ACTION: Kind<Action> = text("\"absorb\", \"observe\" or \"alert
 pub(super) const STRATEGY: Kind<()> =
     text("\"react\"", |key, it| word(key, it, &[("react", Is(())), ("rewrite", Later)]));
 
-/// There is one result so far, hence no value of it.
-pub(super) const RETURNING: Kind<()> = text("\"empty\"", |key, it| {
-    word(key, it, &[("empty", Is(())), ("existing", Later), ("error", Later)])
+pub(super) const ON_CONFLICT: Kind<Update> = text("\"nothing\" or \"update\"", |key, it| {
+    word(key, it, &[("nothing", Is(Update::No)), ("update", Is(Update::Yes))])
 });
 
-/// There is one count so far, hence no value of it.
-pub(super) const AFFECTED_ROWS: Kind<()> =
-    text("\"actual\"", |key, it| word(key, it, &[("actual", Is(())), ("requested", Later)]));
+/// Whether a conflict updates the row that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Update {
+    No,
+    Yes,
+}
+
+pub(super) const SET: Kind<Set> = Kind {
+    written: Written::Text,
+    expected: "\"*\" or a list of columns",
+    parse: |key, it| {
+        if it == "*" {
+            return Ok(Set::All);
+        }
+        let column = Column::new(it).map_err(|error| invalid(key, it, Reason::Column(error)))?;
+        Ok(Set::Column(column))
+    },
+};
+
+/// One value of `set`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Set {
+    All,
+    Column(Column),
+}
+
+pub(super) const RETURNING: Kind<Returning> =
+    text("\"empty\", \"existing\" or \"error\"", |key, it| {
+        let words = [
+            ("empty", Is(Returning::Empty)),
+            ("existing", Is(Returning::Existing)),
+            ("error", Is(Returning::Error)),
+        ];
+        word(key, it, &words)
+    });
+
+pub(super) const AFFECTED_ROWS: Kind<AffectedRows> =
+    text("\"actual\" or \"requested\"", |key, it| {
+        let words =
+            [("actual", Is(AffectedRows::Actual)), ("requested", Is(AffectedRows::Requested))];
+        word(key, it, &words)
+    });
 
 pub(super) const PROSE: Kind<String> = text("a string", |_, it| Ok(it.to_owned()));
 

@@ -30,6 +30,30 @@ pub struct Index {
     /// The [conflict target](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT)
     /// that stands for this index alone; `None` if none does.
     pub conflict_target: Option<String>,
+    /// The columns of its table, in their order.
+    pub table_columns: Vec<TableColumn>,
+}
+
+/// A column of a table, as one of its indexes sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Its name.
+    pub name: String,
+    /// Whether it is part of the index's key.
+    pub in_key: bool,
+    /// Whether an UPDATE may give it a value: it is neither generated nor an identity that is
+    /// always generated.
+    pub settable: bool,
+}
+
+impl TableColumn {
+    /// Reads hexadecimal digits, then `k` and `s`, each if it is so.
+    fn read(written: &[u8]) -> Option<Self> {
+        let flags = written.iter().position(|byte| !byte.is_ascii_hexdigit());
+        let (name, flags) = written.split_at_checked(flags.unwrap_or(written.len()))?;
+        let has = |flag: u8| flags.contains(&flag);
+        Some(Self { name: text(Some(name))?, in_key: has(b'k'), settable: has(b's') })
+    }
 }
 
 /// The answer to one lookup: the unique and exclusion indexes of every table of which one is
@@ -81,8 +105,18 @@ impl Catalog {
     /// Adds one DataRow of the lookup; `None` when it is not of the lookup's form.
     pub(super) fn add(&mut self, body: &[u8]) -> Option<()> {
         let row = backend::data_row(body)?;
-        let [schema, table, name, root_schema, root_table, root_name, columns, target, flags @ ..] =
-            <[_; 11]>::try_from(row).ok()?;
+        let [
+            schema,
+            table,
+            name,
+            root_schema,
+            root_table,
+            root_name,
+            columns,
+            target,
+            table_columns,
+            flags @ ..,
+        ] = <[_; 12]>::try_from(row).ok()?;
         let constraint = |schema, table, name| {
             Some(Constraint { schema: text(schema)?, table: text(table)?, name: text(name)? })
         };
@@ -93,6 +127,10 @@ impl Catalog {
             immediate: immediate?,
             plain: plain?,
             partitioned: partitioned?,
+            table_columns: table_columns?
+                .split(|byte| *byte == b',')
+                .map(TableColumn::read)
+                .collect::<Option<_>>()?,
             conflict_target: match target {
                 Some(target) => Some(text(Some(target))?),
                 None => None,
@@ -204,14 +242,15 @@ WITH RECURSIVE listed (relation) AS (
 ), path (is_set) AS (
     SELECT pg_catalog.set_config('search_path', 'pg_catalog', true) IS NOT NULL
 ), keyed AS (
-    SELECT i.*, CASE WHEN (SELECT is_set FROM path) THEN (
+    SELECT i.*, count.keys, CASE WHEN (SELECT is_set FROM path) THEN (
         SELECT pg_catalog.array_agg(pg_catalog.pg_get_indexdef(i.indexrelid, a.attnum, false) ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute a
         WHERE a.attrelid OPERATOR(pg_catalog.=) i.indexrelid
-          AND a.attnum OPERATOR(pg_catalog.<=) COALESCE(
-            (pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnkeyatts')::pg_catalog.int2, i.indnatts)
+          AND a.attnum OPERATOR(pg_catalog.<=) count.keys
         ) END AS key
     FROM pg_catalog.pg_index i
+    CROSS JOIN LATERAL (SELECT COALESCE(
+        (pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnkeyatts')::pg_catalog.int2, i.indnatts)) AS count (keys)
     WHERE i.indisunique AND i.indrelid OPERATOR(pg_catalog.=) ANY (SELECT x.indrelid
         FROM guarding g
         JOIN pg_catalog.pg_index x ON x.indexrelid OPERATOR(pg_catalog.=) g.leaf)
@@ -230,6 +269,16 @@ WITH RECURSIVE listed (relation) AS (
             pg_catalog.format('(%s)', pg_catalog.array_to_string(k.key, ', ')),
             CASE WHEN (SELECT is_set FROM path) THEN pg_catalog.pg_get_expr(k.indpred, k.indrelid) END)
         END AS target,
+        (SELECT pg_catalog.string_agg(pg_catalog.concat(
+            pg_catalog.encode(pg_catalog.convert_to(a.attname::pg_catalog.text, 'UTF8'), 'hex'),
+            CASE WHEN a.attnum OPERATOR(pg_catalog.=) ANY (
+                (i.indkey::pg_catalog.int2[])[0 : k.keys OPERATOR(pg_catalog.-) 1]) THEN 'k' END,
+            CASE WHEN a.attidentity OPERATOR(pg_catalog.<>) 'a' AND COALESCE(
+                pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated', '') OPERATOR(pg_catalog.=) ''
+                THEN 's' END), ',' ORDER BY a.attnum)
+         FROM pg_catalog.pg_attribute a
+         WHERE a.attrelid OPERATOR(pg_catalog.=) i.indrelid
+           AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped) AS table_columns,
         i.indimmediate AND i.indisvalid AND i.indisready AND i.indislive AS immediate,
         NOT EXISTS (
             SELECT FROM pg_catalog.pg_class o
@@ -258,7 +307,7 @@ SELECT pg_catalog.encode(pg_catalog.convert_to(a.nspname::pg_catalog.text, 'UTF8
     pg_catalog.encode(pg_catalog.convert_to(a.root_name::pg_catalog.text, 'UTF8'), 'hex'),
     pg_catalog.encode(pg_catalog.convert_to(a.columns, 'UTF8'), 'hex'),
     pg_catalog.encode(pg_catalog.convert_to(a.target, 'UTF8'), 'hex'),
-    a.immediate, a.plain, a.partitioned
+    a.table_columns, a.immediate, a.plain, a.partitioned
 FROM answer a
 ORDER BY 1, 2, 3
 "#;

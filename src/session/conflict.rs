@@ -2,13 +2,13 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::rules::{Action, Constraint};
+use crate::rules::{Action, AffectedRows, Constraint, OnConflict, Rule};
 use crate::sql::{self, Insert, Part, Rows, Statement, Syntax};
 use crate::wire::backend::ErrorFields;
 use crate::wire::build;
 use crate::wire::frame::Frame;
 
-use super::catalog::{Catalog, Index};
+use super::catalog::Catalog;
 use super::expected::{Entry, Execution, Expected, Object, Query};
 use super::guard::Piece;
 use super::held::{Again, Held, Stage};
@@ -71,7 +71,7 @@ impl Session {
             }
             Failed::Extended { .. } | Failed::Unasked => (Asked::Unclassified, Again::Not),
         };
-        let (scope, success) = self.scope(&again, segment);
+        let (scope, replies) = self.scope(&again, segment);
         let fields = ErrorFields::new(frame.body());
         Held {
             error: Bytes::copy_from_slice(frame.bytes),
@@ -80,7 +80,8 @@ impl Session {
             behind: BytesMut::new(),
             asked,
             scope,
-            success,
+            replies,
+            told_rows: None,
             result_sent: segment.begun,
             owes_ready: false,
             stage: Stage::Undoing,
@@ -119,9 +120,9 @@ impl Session {
     }
 
     /// What was undone with the statement, and what the client is to be answered in the place of
-    /// the error and of what the server skipped.
+    /// what the server skipped.
     fn scope(&self, again: &Again, segment: Segment) -> (Scope, BytesMut) {
-        let mut success = BytesMut::from(&build::command_complete("INSERT 0 0")[..]);
+        let mut replies = BytesMut::new();
         let scope = match again {
             // What is sent already would run before it does again, and nothing can be put into the
             // middle of a message.
@@ -133,8 +134,8 @@ impl Session {
                 let may_sync = segment.bound == 1;
                 let can_end = self.ledger.head().is_some() || may_sync;
                 match skipped_replies(skipped, &execution.portal) {
-                    Some(replies) if can_end => {
-                        success.extend_from_slice(&replies);
+                    Some(skipped) if can_end => {
+                        replies = skipped;
                         Scope::Alone
                     }
                     _ => Scope::Shared,
@@ -142,7 +143,7 @@ impl Session {
             }
             _ => Scope::Shared,
         };
-        (scope, success)
+        (scope, replies)
     }
 
     /// What is to become of an error that is held.
@@ -170,11 +171,11 @@ impl Session {
         let listed = index.map_or(&constraint, |index| &index.root);
         let rule = self.rules.find(listed, &self.origin);
         held.conflict.rule = rule.map(|rule| (rule.id.as_str().to_owned(), rule.action));
-        let action = match rule.map(|rule| rule.action) {
+        match rule.map(|rule| rule.action) {
             Some(Action::Alert) => return Ok((Action::Alert, Answer::Reply)),
             None if index.is_some() || !may_be_listed => return Err(Reason::NotListed),
-            action => action,
-        };
+            _ => {}
+        }
         let answer = recovery::judge(&Situation {
             fields: ErrorFields::new(held.error_body()),
             constraint: &constraint,
@@ -184,20 +185,22 @@ impl Session {
             result_sent: held.result_sent,
             status: self.status,
             scope: held.scope,
-            observed: action == Some(Action::Observe),
+            rule,
         });
-        match (action, answer) {
+        match (rule, answer) {
             (None, Err(Reason::Unverified)) if held.stage == Stage::Undoing => {
                 Err(Reason::Unverified)
             }
             (None, _) => Err(Reason::NotListed),
-            (Some(action), answer) => {
+            (Some(rule), answer) => {
                 let answer = answer?;
                 if let (Answer::Redo, Some(index)) = (answer, index) {
-                    held.clause = self.clause(held, &catalog, index)?;
                     redo::is_possible(held)?;
+                    let (text, insert) = redo::subject(held).ok_or(Reason::Unclassified)?;
+                    held.clause = self.clause((text, insert), rule, &catalog, index)?;
                 }
-                Ok((action, answer))
+                held.told_rows = told_rows(rule, held.asked.insert());
+                Ok((rule.action, answer))
             }
         }
     }
@@ -209,32 +212,6 @@ impl Session {
         let Some(catalog) = catalog else { return self.can_look_up() };
         let mut roots = catalog.of_table(&insert.table).iter();
         roots.any(|root| self.rules.find(root, &self.origin).is_some())
-    }
-
-    /// What the redo adds to the statement.
-    ///
-    /// It names the constraint that was hit, so that any other still shows its error; where each
-    /// unique or exclusion constraint of the table is absorbed, it names none.
-    fn clause(&self, held: &Held, catalog: &Catalog, index: &Index) -> Result<Bytes, Reason> {
-        let others = || catalog.siblings(&index.root).filter(|it| **it != index.root);
-        let absorbed = |other: &Constraint| {
-            // What excludes is no unique index, and has no such target.
-            let unique = |it: &Index| it.immediate && it.conflict_target.is_some();
-            self.absorbs(other) && catalog.index(other).is_some_and(unique)
-        };
-        let target = if !index.partitioned && others().count() > 0 && others().all(absorbed) {
-            ""
-        } else {
-            let insert = held.asked.insert();
-            let at_root = insert.is_some_and(|insert| recovery::is_target(insert, &index.root));
-            let index = if at_root { catalog.index(&index.root) } else { Some(index) };
-            let target = index.and_then(|index| index.conflict_target.as_deref());
-            target.ok_or(Reason::NoConflictTarget)?
-        };
-        if !target.is_ascii() && self.syntax.encoding != sql::Encoding::Utf8 {
-            return Err(Reason::NoConflictTarget);
-        }
-        Ok(format!(" ON CONFLICT {target} DO NOTHING ").into())
     }
 
     fn describe(&self, fields: &ErrorFields<'_>, asked: &Asked) -> Conflict {
@@ -267,6 +244,25 @@ impl Session {
             table: read(fields.table())?,
             name: read(fields.constraint())?,
         })
+    }
+}
+
+/// The number of rows that the client is told in the place of the true one, if the rule wants that.
+///
+/// With RETURNING the rows themselves tell; what updates the rows that are there counts them.
+fn told_rows(rule: &Rule, insert: Option<&Insert>) -> Option<u32> {
+    let insert = insert.filter(|insert| !insert.returning)?;
+    let wanted =
+        rule.affected_rows == AffectedRows::Requested && rule.on_conflict == OnConflict::Nothing;
+    if wanted { rows_requested(insert) } else { None }
+}
+
+/// How many rows a statement means to insert, where its text says so.
+fn rows_requested(insert: &Insert) -> Option<u32> {
+    match insert.rows {
+        Rows::One => Some(1),
+        Rows::Several(rows) => Some(rows),
+        Rows::Calls | Rows::Query => None,
     }
 }
 
@@ -368,7 +364,7 @@ impl Asked {
     }
 
     fn rows(&self) -> Option<u32> {
-        (self.insert()?.rows == Rows::One).then_some(1)
+        self.insert().and_then(rows_requested)
     }
 
     fn fingerprint(&self) -> Option<u64> {

@@ -41,9 +41,10 @@ pub(super) struct Held {
     /// What failed, as far as its text says.
     pub(super) asked: Asked,
     pub(super) scope: Scope,
-    /// The answer of a statement that stood alone: CommandComplete, and replies to what the server
-    /// skipped.
-    pub(super) success: BytesMut,
+    /// Behind a statement that stood alone: the replies to what the server skipped.
+    pub(super) replies: BytesMut,
+    /// The number of rows that the client is told in the place of the true one.
+    pub(super) told_rows: Option<u32>,
     /// Part of the result has gone to the client.
     pub(super) result_sent: bool,
     /// A ReadyForQuery was kept from the client, which waits for one.
@@ -98,6 +99,11 @@ impl Held {
     /// A message that came behind the error, and stays behind it.
     pub(super) fn follow(&mut self, bytes: &[u8]) {
         self.behind.extend_from_slice(bytes);
+    }
+
+    /// The CommandComplete that the client gets for so many rows.
+    fn complete(&self, rows: u32) -> Bytes {
+        build::command_complete(&format!("INSERT 0 {}", self.told_rows.unwrap_or(rows)))
     }
 
     /// The error's fields.
@@ -177,7 +183,9 @@ impl Session {
                 Fate::Withhold
             }
             Verdict::Absorb(Answer::Reply) if held.scope == Scope::Alone => {
-                let (success, ready) = (std::mem::take(&mut held.success), held.owes_ready);
+                let mut success = BytesMut::from(&held.complete(0)[..]);
+                success.extend_from_slice(&held.replies);
+                let ready = held.owes_ready;
                 held.conflict.rows_inserted = Some(0);
                 held.answer(&success, Outcome::Absorbed, passage);
                 fate(ready)
@@ -256,7 +264,12 @@ impl Session {
     }
 
     /// A Query's statement is undone, and run again if it must be; then comes the text behind it.
-    fn recover_query(&mut self, held: Box<Held>, answer: Answer, passage: &mut Passage<'_, '_>) {
+    fn recover_query(
+        &mut self,
+        mut held: Box<Held>,
+        answer: Answer,
+        passage: &mut Passage<'_, '_>,
+    ) {
         let redo = redo::text(&held);
         let purposes: &[Purpose] = match (held.scope, answer) {
             (Scope::Guarded, Answer::Reply) => &[Purpose::RollbackTo, Purpose::Release],
@@ -272,7 +285,7 @@ impl Session {
             readies: held.rest().is_none(),
             ..Query::plain(Text { effect: Effect::REVIVES, ..Text::OTHER })
         }));
-        self.keep_reply(answer);
+        self.keep_reply(answer, &mut held);
         self.held = Some(held);
     }
 
@@ -305,14 +318,15 @@ impl Session {
         } else {
             passage.ask_backend(&build::flush());
         }
-        self.keep_reply(answer);
+        self.keep_reply(answer, &mut held);
         self.held = Some(held);
     }
 
-    fn keep_reply(&mut self, answer: Answer) {
+    fn keep_reply(&mut self, answer: Answer, held: &mut Held) {
         self.kept.clear();
         if answer == Answer::Reply {
-            self.kept.extend_from_slice(&build::command_complete("INSERT 0 0"));
+            held.conflict.rows_inserted = Some(0);
+            self.kept.extend_from_slice(&held.complete(0));
         }
     }
 
@@ -327,8 +341,11 @@ impl Session {
     pub(super) fn settle_held(&mut self, passage: &mut Passage<'_, '_>) {
         let Some(mut held) = self.held.take() else { return };
         self.window = NARROW;
-        let kept = std::mem::take(&mut self.kept);
-        held.conflict.rows_inserted = backend::inserted_rows(&kept);
+        let mut kept = std::mem::take(&mut self.kept);
+        if let (None, Some(rows)) = (held.conflict.rows_inserted, backend::inserted_rows(&kept)) {
+            held.conflict.rows_inserted = Some(rows);
+            kept = BytesMut::from(&held.complete(rows)[..]);
+        }
         self.send_rest(&held);
         if let Again::Execute { skipped, .. } = &mut held.again {
             let messages = skipped.drain(..).map(|entry| entry.message);

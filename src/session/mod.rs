@@ -17,6 +17,7 @@
 
 mod block;
 pub mod catalog;
+mod clause;
 mod conflict;
 mod expected;
 mod guard;
@@ -102,6 +103,8 @@ pub struct Session {
     /// What the last ReadyForQuery said.
     status: Option<TransactionStatus>,
     backend_pid: Option<i32>,
+    /// The server's major version, 0 until it has said so.
+    server_version: u32,
     held: Option<Box<Held>>,
     /// The client's reply to a guarded statement, until its savepoint is released.
     kept: BytesMut,
@@ -159,6 +162,7 @@ impl Session {
             reading: 0,
             status: None,
             backend_pid: None,
+            server_version: 0,
             held: None,
             kept: BytesMut::new(),
             waiting: VecDeque::new(),

@@ -4,7 +4,7 @@
 //! the first in this order is the one that is logged. `docs/recovery.md` is this table in prose;
 //! each of its rows names the transcript that shows it on the wire.
 
-use crate::rules::Constraint;
+use crate::rules::{Action, Constraint, OnConflict, Returning, Rule};
 use crate::sql::{Insert, Rows, Statement};
 use crate::wire::backend::{ErrorFields, TransactionStatus};
 
@@ -29,6 +29,8 @@ pub enum Reason {
     Unclassified,
     /// The statement has an ON CONFLICT of its own.
     OwnOnConflict,
+    /// The statement has RETURNING, and the rule wants its error shown.
+    Returning,
     /// The INSERT's own target is another table than the error's.
     OtherTable,
     /// Part of the statement's result has already gone to the client.
@@ -64,6 +66,7 @@ impl Reason {
             Self::TooLarge => "too_large",
             Self::Unclassified => "unclassified",
             Self::OwnOnConflict => "own_on_conflict",
+            Self::Returning => "returning",
             Self::OtherTable => "other_table",
             Self::ResultSent => "result_sent",
             Self::InTransaction => "in_transaction",
@@ -127,8 +130,18 @@ pub(super) struct Situation<'a> {
     pub(super) result_sent: bool,
     pub(super) status: Option<TransactionStatus>,
     pub(super) scope: Scope,
-    /// The rule only observes, so no savepoint was made.
-    pub(super) observed: bool,
+    /// The rule that lists the constraint, if one does.
+    pub(super) rule: Option<&'a Rule>,
+}
+
+impl Situation<'_> {
+    fn observes(&self) -> bool {
+        self.rule.is_some_and(|rule| rule.action == Action::Observe)
+    }
+
+    fn refuses_returning(&self) -> bool {
+        self.rule.is_some_and(|rule| rule.returning == Returning::Error)
+    }
 }
 
 /// Whether this 23505, on a constraint that a rule lists, can be absorbed, and how.
@@ -138,7 +151,8 @@ pub(super) fn judge(situation: &Situation<'_>) -> Result<Answer, Reason> {
     judge_insert(situation, insert)?;
     judge_surroundings(situation)?;
     judge_index(situation.index)?;
-    let one = insert.rows == Rows::One && !insert.returning;
+    let updates = situation.rule.is_some_and(|rule| rule.on_conflict != OnConflict::Nothing);
+    let one = insert.rows == Rows::One && !insert.returning && !updates;
     Ok(if one { Answer::Reply } else { Answer::Redo })
 }
 
@@ -179,6 +193,8 @@ fn judge_insert(situation: &Situation<'_>, insert: &Insert) -> Result<(), Reason
     let unknown = situation.index.is_none();
     if insert.on_conflict {
         Err(Reason::OwnOnConflict)
+    } else if insert.returning && situation.refuses_returning() {
+        Err(Reason::Returning)
     } else if !unknown && !own.into_iter().flatten().any(|it| is_target(insert, it)) {
         Err(Reason::OtherTable)
     } else {
@@ -198,7 +214,8 @@ fn judge_surroundings(situation: &Situation<'_>) -> Result<(), Reason> {
     match situation.scope {
         _ if situation.result_sent => Err(Reason::ResultSent),
         Scope::Guarded => Ok(()),
-        _ if !idle && situation.observed => Ok(()),
+        // A rule that only observes has no savepoint made.
+        _ if !idle && situation.observes() => Ok(()),
         _ if !idle => Err(Reason::InTransaction),
         Scope::Shared => Err(Reason::ImplicitTransaction),
         Scope::Alone => Ok(()),

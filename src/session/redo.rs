@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use crate::sql::Insert;
 use crate::wire::build;
 
 use super::expected::{Command, Execution, Expected, Purpose};
@@ -25,20 +26,23 @@ pub(super) fn is_possible(held: &Held) -> Result<(), Reason> {
     if at_hand { Ok(()) } else { Err(Reason::TooLarge) }
 }
 
+/// The text that holds the statement, and the statement.
+pub(super) fn subject(held: &Held) -> Option<(&[u8], &Insert)> {
+    let text: &[u8] = match &held.again {
+        Again::Not => return None,
+        Again::Query { text, .. } => text,
+        Again::Execute { execution, .. } => match &execution.bound.as_ref()?.prepared.text.kind {
+            Kind::MayInsert(text) => text,
+            _ => return None,
+        },
+    };
+    Some((text, held.asked.insert()?))
+}
+
 /// The statement's text, with the clause; empty if there is none to run again.
 pub(super) fn text(held: &Held) -> BytesMut {
-    let text: &[u8] = match &held.again {
-        Again::Not => b"",
-        Again::Query { text, .. } => text,
-        Again::Execute { execution, .. } => {
-            match execution.bound.as_ref().map(|it| &it.prepared.text.kind) {
-                Some(Kind::MayInsert(text)) => text,
-                _ => b"",
-            }
-        }
-    };
     let mut redo = BytesMut::new();
-    if let (Some(part), Some(insert)) = (held.asked.part(), held.asked.insert()) {
+    if let (Some((text, insert)), Some(part)) = (subject(held), held.asked.part()) {
         redo.extend_from_slice(text.get(part.range.start..insert.conflict_at).unwrap_or_default());
         redo.extend_from_slice(&held.clause);
         redo.extend_from_slice(text.get(insert.conflict_at..part.range.end).unwrap_or_default());

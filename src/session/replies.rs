@@ -315,6 +315,7 @@ impl Session {
                 }
                 b"standard_conforming_strings" => self
                     .read_as(Syntax { standard_conforming_strings: value == b"on", ..self.syntax }),
+                b"server_version" => self.server_version = backend::major_version(value),
                 _ => {}
             }
         }

@@ -1,8 +1,10 @@
 //! A walk over one INSERT: WITH list, target, source of rows, ON CONFLICT, RETURNING.
 
+use std::ops::Range;
+
 use super::calls::only_compute;
 use super::tokens::{Kind, Token};
-use super::{Encoding, Insert, Rows, Unclassified};
+use super::{Columns, Encoding, Insert, Rows, Unclassified};
 
 /// Reads a statement that begins with INSERT or WITH; `None` if it is no INSERT after all, or
 /// modifies data in a WITH.
@@ -22,7 +24,9 @@ pub(super) fn read(
     if !walk.eat("INTO") || tokens.iter().any(|token| token.is(";")) {
         return Err(Unclassified::Form);
     }
-    let (schema, table) = walk.target(encoding)?;
+    let target = walk.target(encoding)?;
+    let columns = walk.columns(encoding);
+    let width = walk.width();
     let source = walk.source().ok_or(Unclassified::Form)?;
     let mut tail = walk.tail(source)?;
     if tail.rows == Rows::One && !only_compute(with_list) {
@@ -30,13 +34,22 @@ pub(super) fn read(
     }
     let before_returning = tokens.get(..tokens.len() - tail.returning.len()).unwrap_or_default();
     Ok(Some(Insert {
-        schema,
-        table,
+        schema: target.schema,
+        table: target.table,
+        alias: target.alias,
+        columns,
         rows: tail.rows,
+        width,
         on_conflict: tail.on_conflict,
         returning: !tail.returning.is_empty(),
         conflict_at: before_returning.last().map_or(0, Token::end),
     }))
+}
+
+struct Target {
+    schema: Option<String>,
+    table: String,
+    alias: Option<Range<usize>>,
 }
 
 struct Tail<'t, 'a> {
@@ -121,19 +134,63 @@ impl<'t, 'a> Walk<'t, 'a> {
     }
 
     /// Reads `[[database.]schema.]table [AS alias]`.
-    fn target(&mut self, encoding: Encoding) -> Result<(Option<String>, String), Unclassified> {
+    fn target(&mut self, encoding: Encoding) -> Result<Target, Unclassified> {
         let mut parts = vec![self.name(encoding)?];
         while self.eat_mark(".") {
             parts.push(self.name(encoding)?);
         }
+        let mut alias = None;
         if self.eat("AS") {
-            self.next().filter(|token| is_name(token)).ok_or(Unclassified::Form)?;
+            let name = self.next().filter(|token| is_name(token)).ok_or(Unclassified::Form)?;
+            alias = Some(name.start..name.end());
         }
         let table = parts.pop().ok_or(Unclassified::Form)?;
         if parts.len() > 2 {
             return Err(Unclassified::Form);
         }
-        Ok((parts.pop(), table))
+        Ok(Target { schema: parts.pop(), table, alias })
+    }
+
+    /// Looks at the column list, if there is one.
+    fn columns(&self, encoding: Encoding) -> Columns {
+        let mut ahead = Self { rest: self.rest };
+        let more =
+            |token: &Token<'_>| begins_query(token) || token.is_word_of(&["OVERRIDING", "DEFAULT"]);
+        let Some(group) = ahead.group().filter(|_| ahead.at(more)) else { return Columns::Implied };
+        let mut depth = 0_usize;
+        let columns = group.split(|token| {
+            depth += usize::from(token.is("(") || token.is("["));
+            depth = depth.saturating_sub(usize::from(token.is(")") || token.is("]")));
+            depth == 0 && token.is(",")
+        });
+        // What follows the name is a part of the column: a field, a subscript.
+        let name = |column: &[Token<'_>]| {
+            let first = column.first().filter(|token| is_name(token))?;
+            catalog_name(first, encoding)
+        };
+        columns.map(name).collect::<Option<_>>().map_or(Columns::Unsure, Columns::Named)
+    }
+
+    /// Looks at the first row of VALUES, which comes next or behind the column list.
+    fn width(&self) -> Option<usize> {
+        let mut ahead = Self { rest: self.rest };
+        if ahead.at(|token| token.is("(")) {
+            ahead.group()?;
+        }
+        while !ahead.eat("VALUES") {
+            // OVERRIDING ... VALUE is in between, or nothing is.
+            ahead
+                .next()
+                .filter(|token| token.is_word_of(&["OVERRIDING", "SYSTEM", "USER", "VALUE"]))?;
+        }
+        let row = ahead.group()?;
+        let mut depth = 0_usize;
+        let commas = row.iter().filter(|token| {
+            depth += usize::from(token.is("(") || token.is("["));
+            depth = depth.saturating_sub(usize::from(token.is(")") || token.is("]")));
+            depth == 0 && token.is(",")
+        });
+        Some(commas.count() + 1)
     }
 
     fn name(&mut self, encoding: Encoding) -> Result<String, Unclassified> {
@@ -170,13 +227,16 @@ impl<'t, 'a> Walk<'t, 'a> {
     /// Counts the rows behind VALUES. A subscript in the column list can multiply them as well.
     fn values(&mut self, columns: &[Token<'_>]) -> Option<Rows> {
         let row = self.group()?;
-        let mut rows =
-            if only_compute(row) && only_compute(columns) { Rows::One } else { Rows::Calls };
+        let mut count = 1;
         while self.eat_mark(",") {
             self.group()?;
-            rows = Rows::Several;
+            count += 1;
         }
-        Some(rows)
+        Some(match count {
+            1 if only_compute(row) && only_compute(columns) => Rows::One,
+            1 => Rows::Calls,
+            count => Rows::Several(count),
+        })
     }
 
     /// Looks for ON CONFLICT and RETURNING, outside parentheses.

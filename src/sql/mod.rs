@@ -111,8 +111,14 @@ pub struct Insert {
     pub schema: Option<String>,
     /// The target, as the catalog stores it: folded, without quotes, at most 63 bytes.
     pub table: String,
+    /// Where the text gives the target another name, as it stands there: `AS` is before it.
+    pub alias: Option<Range<usize>>,
+    /// The columns that it names.
+    pub columns: Columns,
     /// What it inserts.
     pub rows: Rows,
+    /// How many values the first row of VALUES has.
+    pub width: Option<usize>,
     /// Whether it has an ON CONFLICT of its own.
     pub on_conflict: bool,
     /// Whether it has a RETURNING clause.
@@ -120,6 +126,17 @@ pub struct Insert {
     /// Where in the whole text ` ON CONFLICT (...) DO NOTHING `, with a space on either side, makes
     /// it do nothing on a conflict. It means nothing if there is an ON CONFLICT already.
     pub conflict_at: usize,
+}
+
+/// The column list of an INSERT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Columns {
+    /// There is none: the table's own, from the first on.
+    Implied,
+    /// These, as the catalog stores them.
+    Named(Vec<String>),
+    /// A name depends on more than the text.
+    Unsure,
 }
 
 /// What an INSERT inserts.
@@ -134,8 +151,8 @@ pub enum Rows {
     /// its symbol is. What someone overloads upon such a name, for types of their own, is not told
     /// apart, nor what a view calls that a sub-select reads, nor `composite.function` from a column.
     Calls,
-    /// VALUES with several rows.
-    Several,
+    /// VALUES with this many rows, which are several.
+    Several(u32),
     /// A query.
     Query,
 }

@@ -8,7 +8,7 @@ use super::*;
 const ON: Syntax = Syntax { standard_conforming_strings: true, encoding: Encoding::Utf8 };
 const OFF: Syntax = Syntax { standard_conforming_strings: false, ..ON };
 
-/// A text's classification in short: `t One`, `s.t Several conflict returning`, `commit`, `other`;
+/// A text's classification in short: `t One`, `s.t Several(2) conflict returning`, `commit`, `other`;
 /// statements apart by `; `, or the reason for none.
 fn brief(text: &[u8], syntax: Syntax) -> String {
     match classify(text, syntax) {

@@ -137,6 +137,14 @@ pub fn parameter_status(mut body: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((take_str(&mut body)?, take_str(&mut body)?))
 }
 
+/// The major version in what the server says of `server_version`: 15 of `15.18`, 19 of `19beta1`;
+/// 0 if there is none.
+#[must_use]
+pub fn major_version(server_version: &[u8]) -> u32 {
+    let digits = server_version.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
+}
+
 /// Reads the process ID out of the body of a BackendKeyData.
 #[must_use]
 pub fn backend_pid(mut body: &[u8]) -> Option<i32> {

@@ -80,3 +80,31 @@ fn a_file_that_cannot_be_read_is_an_error_with_its_path_and_reason() {
     let text = format!("{error:#}");
     assert_eq!(text, "cannot read /nowhere/rules.toml: No such file or directory (os error 2)");
 }
+
+#[test]
+fn what_a_rule_answers_is_told_and_where_it_may_mislead() {
+    let (_, out, _) = checked(
+        r#"
+            [proxy]
+            upstream = "127.0.0.1:5432"
+            [[rule]]
+            id = "lock"
+            constraint = "shedlock_pkey"
+            affected_rows = "requested"
+            [[rule]]
+            id = "told"
+            constraint = "a_pkey"
+            affected_rows = "requested"
+            [[rule]]
+            id = "upsert"
+            constraint = "lock_pkey"
+            on_conflict = "update"
+            set = "*"
+        "#,
+    );
+    let lines: Vec<_> = out.lines().collect();
+    assert!(lines[1].ends_with("becomes success: the client is told that the row was inserted"));
+    assert!(lines[3].ends_with("becomes success: the row that is there is updated"));
+    let [warning] = lines[4..] else { panic!("{lines:?}") };
+    assert!(warning.starts_with("warning: rule \"lock\" tells the client"), "{warning}");
+}

@@ -1,4 +1,5 @@
 use super::*;
+use crate::rules::{ConstraintGlob, RuleId};
 use crate::sql::{self, Encoding, Syntax};
 
 const SYNTAX: Syntax = Syntax { standard_conforming_strings: true, encoding: Encoding::Utf8 };
@@ -12,12 +13,16 @@ struct Case {
     result_sent: bool,
     status: Option<TransactionStatus>,
     scope: Scope,
-    observed: bool,
+    rule: Rule,
 }
 
 fn constraint(table: &str) -> Constraint {
     let name = format!("{table}_pkey");
     Constraint { schema: "public".to_owned(), table: table.to_owned(), name }
+}
+
+fn rule() -> Rule {
+    Rule::new(RuleId::new("r").unwrap(), ConstraintGlob::new("t_pkey").unwrap())
 }
 
 fn absorbable() -> Case {
@@ -31,12 +36,13 @@ fn absorbable() -> Case {
             plain: true,
             partitioned: false,
             conflict_target: Some("(id)".to_owned()),
+            table_columns: Vec::new(),
         }),
         in_step: true,
         result_sent: false,
         status: Some(TransactionStatus::Idle),
         scope: Scope::Alone,
-        observed: false,
+        rule: rule(),
     }
 }
 
@@ -61,7 +67,7 @@ impl Case {
             result_sent: self.result_sent,
             status: self.status,
             scope: self.scope,
-            observed: self.observed,
+            rule: Some(&self.rule),
         })
     }
 }
@@ -86,6 +92,17 @@ fn a_text_that_is_not_one_insert_is_shown() {
     ] {
         assert_eq!(Case { text, ..absorbable() }.judge(), Err(reason), "{text}");
     }
+}
+
+#[test]
+fn a_rule_may_want_more_or_less_than_the_statement() {
+    let returning = "INSERT INTO t VALUES (1) RETURNING id";
+    let rule = Rule { returning: Returning::Error, ..rule() };
+    let case = |text| Case { text, rule: rule.clone(), ..absorbable() };
+    assert_eq!(case(returning).judge(), Err(Reason::Returning));
+    assert_eq!(case("INSERT INTO t VALUES (1)").judge(), Ok(Answer::Reply));
+    let upsert = Rule { on_conflict: OnConflict::UpdateAll, ..rule };
+    assert_eq!(Case { rule: upsert, ..absorbable() }.judge(), Ok(Answer::Redo));
 }
 
 #[test]
@@ -174,7 +191,11 @@ fn surroundings_that_the_error_has_undone_too_are_shown() {
 #[test]
 fn inside_a_block_a_savepoint_decides() {
     let transaction = Some(TransactionStatus::Transaction);
-    let case = |scope, observed| Case { status: transaction, scope, observed, ..absorbable() };
+    let case = |scope, observed| {
+        let action = if observed { Action::Observe } else { Action::Absorb };
+        let rule = Rule { action, ..rule() };
+        Case { status: transaction, scope, rule, ..absorbable() }
+    };
     assert_eq!(case(Scope::Guarded, false).judge(), Ok(Answer::Reply));
     assert_eq!(case(Scope::Alone, false).judge(), Err(Reason::InTransaction));
     assert_eq!(case(Scope::Alone, true).judge(), Ok(Answer::Reply), "observing needs none");

@@ -300,6 +300,7 @@ fn known(table: &str) -> (Constraint, Index) {
         plain: true,
         partitioned: false,
         conflict_target: Some("(id)".to_owned()),
+        table_columns: Vec::new(),
     };
     (root, index)
 }

@@ -179,7 +179,7 @@ fn live(transcript: &Transcript) -> bool {
     for sql in &transcript.setup {
         database.sql(sql);
     }
-    let proxy = Proxy::start(&rules(transcript));
+    let proxy = Proxy::start(&transcript.rules);
     let mut client =
         Wire::connect(proxy.address(), &wire::startup(&[("database", &database.name)]));
     for step in &transcript.steps {
@@ -218,14 +218,4 @@ fn note(step: &Step) -> Option<String> {
         What::Note(note) => Some(note.clone()),
         _ => None,
     }
-}
-
-fn rules(transcript: &Transcript) -> String {
-    let rules = transcript.rules.iter().enumerate().map(|(number, rule)| {
-        let (constraint, action) = (&rule.constraint, rule.action.as_str());
-        format!(
-            "[[rule]]\nid = \"r{number}\"\nconstraint = \"{constraint}\"\naction = \"{action}\"\n"
-        )
-    });
-    rules.collect()
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! # What happens here, in a sentence or two.
-//! rule t_pkey                      a listed constraint; `rule t_pkey observe` and so on
+//! rule t_pkey                      a listed constraint; `rule t_pkey observe`, and other keys of a
+//!                                  rule: `rule t_pkey returning=existing set=name,kind`
 //! index public.t.t_pkey            what the catalog knows; flags: deferrable, behind-view
 //! setup CREATE TABLE ...           for the run against a real server
 //!
@@ -21,7 +22,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pgabsorb::rules::{Action, Constraint, ConstraintGlob, Origin, Rule, RuleId, Ruleset};
+use pgabsorb::config::{self, Overrides};
+use pgabsorb::rules::{Constraint, Origin, Ruleset};
 use pgabsorb::session::catalog::{self, Catalog, Index, SharedCatalog};
 use pgabsorb::session::output::{Note, Outcome, Output};
 use pgabsorb::session::{Session, Setup};
@@ -31,7 +33,8 @@ use super::message::{Sender, Written};
 /// One file, read.
 #[derive(Debug, Default)]
 pub struct Transcript {
-    pub rules: Vec<Rule>,
+    /// As a rules file has them.
+    pub rules: String,
     pub indexes: Vec<(Constraint, Index)>,
     pub setup: Vec<String>,
     /// Why the run against a real server leaves it out.
@@ -76,7 +79,7 @@ impl Transcript {
         match word {
             "" | "#" => {}
             "..." => step(What::Waits),
-            "rule" => self.rules.push(rule(rest)),
+            "rule" => self.rules.push_str(&rule_text(number, rest)),
             "index" => self.indexes.push(index(rest)),
             "setup" => self.setup.push(rest.to_owned()),
             "offline" => self.offline = Some(rest.to_owned()),
@@ -105,7 +108,7 @@ impl Transcript {
         }
         let mut session = Session::new(Setup {
             origin: Origin { database: "d".into(), user: "u".into(), ..Origin::default() },
-            rules: Arc::new(Ruleset::new(self.rules.clone())),
+            rules: Arc::new(self.ruleset()),
             catalog: Arc::new(catalog),
             inspect: 4096,
         });
@@ -121,9 +124,14 @@ impl Transcript {
         session
     }
 
+    fn ruleset(&self) -> Ruleset {
+        let text = format!("[proxy]\nupstream = \"localhost:1\"\n{}", self.rules);
+        config::parse(&text, &Overrides::default()).unwrap().rules
+    }
+
     /// The catalog lookup for this transcript's rules.
     pub fn lookup(&self) -> Bytes {
-        catalog::lookup(&Ruleset::new(self.rules.clone()))
+        catalog::lookup(&self.ruleset())
     }
 }
 
@@ -140,16 +148,21 @@ fn marks(word: &str) -> Option<(Sender, (bool, bool))> {
     })
 }
 
-fn rule(text: &str) -> Rule {
-    let (constraint, action) = text.split_once(' ').unwrap_or((text, "absorb"));
-    let id = RuleId::new("listed").unwrap();
-    let action = match action {
-        "absorb" => Action::Absorb,
-        "observe" => Action::Observe,
-        "alert" => Action::Alert,
-        other => panic!("action {other}"),
-    };
-    Rule { action, ..Rule::new(id, ConstraintGlob::new(constraint).unwrap()) }
+/// A rule as a rules file has it, from the words of a line.
+pub fn rule_text(number: usize, line: &str) -> String {
+    let mut words = line.split(' ');
+    let constraint = words.next().unwrap();
+    let mut text = format!("[[rule]]\nid = \"r{number}\"\nconstraint = \"{constraint}\"\n");
+    let keys = words.map(|word| match word.split_once('=') {
+        None => format!("action = \"{word}\"\n"),
+        Some(("set", columns)) => {
+            let columns: Vec<_> = columns.split(',').collect();
+            format!("on_conflict = \"update\"\nset = {columns:?}\n")
+        }
+        Some((key, value)) => format!("{key} = \"{value}\"\n"),
+    });
+    text.extend(keys);
+    text
 }
 
 fn index(text: &str) -> (Constraint, Index) {
@@ -162,6 +175,7 @@ fn index(text: &str) -> (Constraint, Index) {
         plain: true,
         partitioned: false,
         conflict_target: Some("(id)".to_owned()),
+        table_columns: Vec::new(),
     };
     for word in words {
         match word {
