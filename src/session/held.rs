@@ -134,6 +134,20 @@ impl Held {
         self.answer(&error, outcome, passage);
     }
 
+    /// What the client has sent behind the statement, and the server has not done.
+    fn take_behind(&mut self) -> Vec<Waiting> {
+        if let Some((rest, cut)) = self.rest() {
+            return vec![Waiting { message: build::query(rest), cut }];
+        }
+        let Again::Execute { skipped, .. } = &mut self.again else { return Vec::new() };
+        let mut messages: Vec<_> = skipped.drain(..).map(|entry| entry.message).collect();
+        messages.retain(|message| !message.is_empty());
+        if self.owes_ready {
+            messages.push(build::sync());
+        }
+        messages.into_iter().map(|message| Waiting { message, cut: 0 }).collect()
+    }
+
     /// What stands behind the statement in the client's text, and how many characters before it.
     fn rest(&self) -> Option<(&[u8], usize)> {
         let Again::Query { text, cut, .. } = &self.again else { return None };
@@ -346,22 +360,11 @@ impl Session {
             held.conflict.rows_inserted = Some(rows);
             kept = BytesMut::from(&held.complete(rows)[..]);
         }
-        self.send_rest(&held);
-        if let Again::Execute { skipped, .. } = &mut held.again {
-            let messages = skipped.drain(..).map(|entry| entry.message);
-            let messages = messages.filter(|message| !message.is_empty());
-            self.waiting.extend(messages.map(|message| Waiting { message, cut: 0 }));
-        }
-        if held.owes_ready && matches!(held.again, Again::Execute { .. }) {
-            self.waiting.push_back(Waiting { message: build::sync(), cut: 0 });
+        // What waits already was sent behind it.
+        for next in held.take_behind().into_iter().rev() {
+            self.waiting.push_front(next);
         }
         held.answer(&kept, Outcome::Absorbed, passage);
-    }
-
-    fn send_rest(&mut self, held: &Held) {
-        if let Some((rest, cut)) = held.rest() {
-            self.waiting.push_back(Waiting { message: build::query(rest), cut });
-        }
     }
 
     /// A command of a recovery has failed: the error that is held is shown in the place of the new

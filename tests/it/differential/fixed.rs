@@ -58,6 +58,15 @@ fn sessions() -> Vec<(&'static str, Vec<Step>)> {
             .concat(),
         ),
         (
+            "more behind duplicates than goes ahead at once",
+            [
+                vec![Query(vec![open()]), Wait],
+                (1..=60).flat_map(|id| run(rows(&[1 + id / 3 * 2]))).collect(),
+                end(),
+            ]
+            .concat(),
+        ),
+        (
             "a Flush behind messages that were skipped",
             [
                 vec![Query(vec![open()]), Wait],
