@@ -9,7 +9,7 @@ use crate::wire::backend::SqlState;
 use super::block::Effect;
 use super::guard::{Piece, Splice};
 use super::statements::{Bound, Name, Prepared};
-use super::text::Text;
+use super::text::{Renames, Text};
 
 /// A reply that is to come, named for the message that asked for it.
 #[derive(Debug)]
@@ -65,6 +65,15 @@ impl Expected {
             Self::Own(Command { purpose: Purpose::RollbackTo, .. }) => Effect::REVIVES,
             Self::Own(Command { purpose: Purpose::Abort, .. }) => Effect::ABORTS,
             _ => Effect::NOTHING,
+        }
+    }
+
+    /// The prepared statements that a CommandComplete of it may have given another meaning.
+    pub(super) fn renames(&self) -> &Renames {
+        match self {
+            Self::Query(query) => &query.text.renames,
+            Self::Execute(Execution { bound: Some(bound), .. }) => &bound.prepared.text.renames,
+            _ => &Renames::Any,
         }
     }
 

@@ -216,7 +216,7 @@ impl Session {
     /// A Query is sent: what it does to names.
     fn ended_segment(&mut self, text: &Text) {
         self.statements.sent_end();
-        if text.renames {
+        if !text.renames.is_none() {
             self.statements.sent_renaming();
         }
     }
@@ -318,7 +318,7 @@ impl Session {
         if block == Some(Block::Unknown) && !self.ledger.is_drained() {
             return Plan::Wait;
         }
-        if bound.as_ref().is_some_and(|bound| bound.prepared.text.renames) {
+        if bound.as_ref().is_some_and(|bound| !bound.prepared.text.renames.is_none()) {
             self.statements.sent_renaming();
         }
         let guarded = block == Some(Block::Open);

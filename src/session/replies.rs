@@ -12,6 +12,7 @@ use super::output::Note;
 use super::passage::Passage;
 use super::plan::WIDE;
 use super::recovery::Scope;
+use super::text::Renames;
 use super::{Fate, Goodbye, ProtocolViolation, Session};
 
 impl Session {
@@ -50,7 +51,8 @@ impl Session {
             self.show_held(passage);
         }
         if frame.tag == b'C' && renames(backend::command_tag(frame.body())) {
-            self.statements.forget();
+            let renames = self.ledger.head().map(Expected::renames);
+            self.statements.forget(renames.unwrap_or(&Renames::Any));
         }
         let fate = self.fate_of_reply(frame, passage);
         match self.ledger.received(frame.tag) {
@@ -88,19 +90,19 @@ impl Session {
             Expected::Own(command) if command.purpose == Purpose::Lookup => {
                 self.lookup_done(passage);
             }
-            Expected::Unreadable => self.statements.forget(),
+            Expected::Unreadable => self.statements.forget(&Renames::Any),
             _ => {}
         }
     }
 
     fn executed(&mut self, execution: &Execution) {
-        if execution.bound.as_ref().is_some_and(|bound| bound.prepared.text.renames) {
+        if execution.bound.as_ref().is_some_and(|bound| !bound.prepared.text.renames.is_none()) {
             self.statements.renaming_ended();
         }
     }
 
     fn queried(&mut self, query: &Query) {
-        if query.text.renames {
+        if !query.text.renames.is_none() {
             self.statements.renaming_ended();
         }
     }
@@ -325,7 +327,7 @@ impl Session {
     /// only reports at the segment's end, were noted with the syntax of before.
     fn read_as(&mut self, syntax: Syntax) {
         if syntax != self.syntax && self.ledger.segment().parsed > 0 {
-            self.statements.forget();
+            self.statements.forget(&Renames::Any);
         }
         self.syntax = syntax;
         self.reading += 1;

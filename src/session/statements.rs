@@ -12,7 +12,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::block::Effect;
-use super::text::Text;
+use super::text::{Renames, Text};
 
 /// The longest name the server keeps, in bytes: `NAMEDATALEN - 1`. The rest is cut off.
 const NAME_LIMIT: usize = 63;
@@ -227,12 +227,21 @@ impl Statements {
     }
 
     /// The names may mean anything now: SQL-level PREPARE and DEALLOCATE share them.
-    pub(super) fn forget(&mut self) {
-        let names: Vec<_> = self.prepared.known.keys().cloned().collect();
+    ///
+    /// A portal goes on being what it was bound to, unless all may have been dropped.
+    pub(super) fn forget(&mut self, names: &Renames) {
+        let all: Vec<_>;
+        let names = match names {
+            Renames::These(names) if !names.is_empty() => names,
+            _ => {
+                all = self.prepared.known.keys().cloned().collect();
+                self.portals.known.clear();
+                &all
+            }
+        };
         for name in names {
-            forget(&mut self.prepared.known, &name);
+            forget(&mut self.prepared.known, name);
         }
-        self.portals.known.clear();
     }
 
     /// What a prepared statement is, if it may be an INSERT.

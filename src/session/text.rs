@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::sql::{self, Script, Statement, Syntax};
 
 use super::block::Effect;
+use super::statements::Name;
 
 /// A Query's or a prepared statement's text.
 #[derive(Clone, Debug)]
@@ -14,8 +15,15 @@ pub(super) struct Text {
     pub(super) effect: Effect,
     /// Whether it is one statement: no other can fail before what it does to the block.
     pub(super) single: bool,
-    /// Whether it may give the names of prepared statements another meaning.
-    pub(super) renames: bool,
+    /// The prepared statements whose names it may give another meaning.
+    pub(super) renames: Renames,
+}
+
+/// Prepared statements by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Renames {
+    These(Vec<Name>),
+    Any,
 }
 
 /// What an error may be about.
@@ -35,16 +43,24 @@ pub(super) enum Kind {
 
 impl Text {
     /// Nothing that matters here.
-    pub(super) const OTHER: Self =
-        Self { kind: Kind::Other, effect: Effect::NOTHING, single: false, renames: false };
+    pub(super) const OTHER: Self = Self {
+        kind: Kind::Other,
+        effect: Effect::NOTHING,
+        single: false,
+        renames: Renames::These(Vec::new()),
+    };
 
     /// Whatever a name may stand for that is not known any more.
     pub(super) const UNSURE: Self =
-        Self { kind: Kind::Unsure, effect: Effect::UNKNOWN, single: false, renames: true };
+        Self { kind: Kind::Unsure, effect: Effect::UNKNOWN, single: false, renames: Renames::Any };
 
     /// Longer than the inspection limit.
-    pub(super) const TOO_LARGE: Self =
-        Self { kind: Kind::TooLarge, effect: Effect::UNKNOWN, single: false, renames: true };
+    pub(super) const TOO_LARGE: Self = Self {
+        kind: Kind::TooLarge,
+        effect: Effect::UNKNOWN,
+        single: false,
+        renames: Renames::Any,
+    };
 
     /// What is to be kept of a text.
     pub(super) fn of(text: &[u8], syntax: Syntax) -> Self {
@@ -70,13 +86,26 @@ impl Text {
 
     /// Whether it says nothing that would have to be remembered.
     pub(super) fn is_other(&self) -> bool {
-        matches!(self.kind, Kind::Other) && self.effect == Effect::NOTHING && !self.renames
+        matches!(self.kind, Kind::Other) && self.effect == Effect::NOTHING && self.renames.is_none()
     }
 }
 
-fn renames(text: &[u8], script: &Script) -> bool {
-    script.statements.iter().any(|part| {
+impl Renames {
+    /// Whether it is not any name at all.
+    pub(super) fn is_none(&self) -> bool {
+        matches!(self, Self::These(names) if names.is_empty())
+    }
+}
+
+fn renames(text: &[u8], script: &Script) -> Renames {
+    let mut names = Vec::new();
+    for part in &script.statements {
         let plain = || text.get(part.range.clone()).is_some_and(sql::is_plain);
-        matches!(part.statement, Statement::Other) && !plain()
-    })
+        match &part.statement {
+            Statement::Renames(name) => names.push(Name::new(name.as_bytes())),
+            Statement::Other if !plain() => return Renames::Any,
+            _ => {}
+        }
+    }
+    Renames::These(names)
 }

@@ -286,7 +286,7 @@ impl<'t, 'a> Walk<'t, 'a> {
     }
 }
 
-fn is_name(token: &Token<'_>) -> bool {
+pub(super) fn is_name(token: &Token<'_>) -> bool {
     matches!(token.kind, Kind::Word | Kind::Quoted)
 }
 

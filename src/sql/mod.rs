@@ -88,6 +88,8 @@ pub enum Statement {
     Transaction(TransactionCommand),
     /// SET CONSTRAINTS.
     SetConstraints,
+    /// PREPARE, or DEALLOCATE of one statement: the name, as the server stores it.
+    Renames(String),
     /// Anything else, or an INSERT whose WITH modifies data too.
     Other,
 }
@@ -99,7 +101,7 @@ impl Statement {
         match self {
             Self::Transaction(command) => command.checks_deferred(),
             Self::SetConstraints => true,
-            Self::Insert(_) | Self::Other => false,
+            Self::Insert(_) | Self::Renames(_) | Self::Other => false,
         }
     }
 }
@@ -245,6 +247,9 @@ fn statement(tokens: &[Token<'_>], encoding: Encoding) -> Result<Statement, Uncl
     if first.is_word("SET") && rest.first().is_some_and(|token| token.is_word("CONSTRAINTS")) {
         return Ok(Statement::SetConstraints);
     }
+    if let Some(name) = renamed(tokens, encoding) {
+        return Ok(Statement::Renames(name));
+    }
     if first.is_word("INSERT")
         || first.is_word("WITH") && rest.iter().any(|token| token.is_word("INSERT"))
     {
@@ -252,6 +257,18 @@ fn statement(tokens: &[Token<'_>], encoding: Encoding) -> Result<Statement, Uncl
         return Ok(insert.map_or(Statement::Other, Statement::Insert));
     }
     Ok(Statement::Other)
+}
+
+/// The prepared statement that PREPARE makes, or DEALLOCATE drops, if it is one.
+fn renamed(tokens: &[Token<'_>], encoding: Encoding) -> Option<String> {
+    let name = match tokens {
+        [verb, name, ..] if verb.is_word("PREPARE") => name,
+        [verb, name] if verb.is_word("DEALLOCATE") && !name.is_word("ALL") => name,
+        [verb, noise, name] if verb.is_word("DEALLOCATE") && noise.is_word("PREPARE") => name,
+        _ => return None,
+    };
+    // DEALLOCATE PREPARE ALL drops all of them too.
+    insert::catalog_name(name, encoding).filter(|_| insert::is_name(name) && !name.is_word("ALL"))
 }
 
 /// The [encodings] whose characters beyond ASCII have no byte below 0x80, UTF8 aside.

@@ -30,6 +30,7 @@ fn brief_statement(statement: &Statement) -> String {
         }
         Statement::Transaction(command) => brief_command(*command).to_owned(),
         Statement::SetConstraints => "set constraints".to_owned(),
+        Statement::Renames(name) => format!("renames {name}"),
         Statement::Other => "other".to_owned(),
     }
 }

@@ -140,5 +140,5 @@ pub fn end() -> Vec<Step> {
 }
 
 fn select(number: u8) -> Statement {
-    Statement::same(&format!("SELECT {number}"))
+    Statement::same(format!("SELECT {number}"))
 }
