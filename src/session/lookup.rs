@@ -39,7 +39,7 @@ impl Session {
     pub(super) fn lookup_if_due(&mut self, text: &Text) -> Bytes {
         let leads_there =
             matches!(text.kind, Kind::MayInsert(_)) || text.effect.on(Block::None) == Block::Open;
-        if !leads_there || self.ledger.block() != Block::None || !self.may_look_up() {
+        if !leads_there || !self.may_look_up() || self.ledger.block() != Block::None {
             return Bytes::new();
         }
         let mut before = BytesMut::from(&self.look_up()[..]);

@@ -223,13 +223,14 @@ impl Session {
 
     fn care_for_query(&self, text: &[u8], cut: usize) -> Care {
         if cut == 0 && sql::is_plain(text) {
-            let table = self.insert_table(text).filter(|table| self.concerns(table));
-            return match (table, self.ledger.block()) {
-                (None, _) | (_, Block::Failed) => Care::Nothing,
-                (_, Block::Open) => Care::Guard(Splice::whole(text)),
-                (_, Block::None) => Care::Watch,
-                (_, Block::Unknown) if self.ledger.is_drained() => Care::Nothing,
-                (_, Block::Unknown) => Care::Wait,
+            if !self.insert_table(text).is_some_and(|table| self.concerns(&table)) {
+                return Care::Nothing;
+            }
+            return match self.ledger.block() {
+                Block::Open => Care::Guard(Splice::whole(text)),
+                Block::None => Care::Watch,
+                Block::Unknown if !self.ledger.is_drained() => Care::Wait,
+                Block::Unknown | Block::Failed => Care::Nothing,
             };
         }
         match sql::classify(text, self.syntax) {
