@@ -167,11 +167,7 @@ impl Client {
     }
 
     fn end(&mut self, commit: bool) {
-        if commit {
-            self.storage.commit();
-        } else {
-            self.storage.roll_back();
-        }
+        self.storage.end(commit);
         self.block = Block::None;
     }
 

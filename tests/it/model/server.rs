@@ -238,11 +238,7 @@ impl Server {
     }
 
     fn end(&mut self, commit: bool) {
-        if commit {
-            self.storage.commit();
-        } else {
-            self.storage.roll_back();
-        }
+        self.storage.end(commit);
         self.block = Block::None;
         self.portals.clear();
     }

@@ -150,7 +150,12 @@ impl Storage {
         self.tables.remove(&table);
     }
 
-    pub fn commit(&mut self) {
+    /// The transaction ends, and stays or does not.
+    pub fn end(&mut self, commit: bool) {
+        if commit { self.commit() } else { self.roll_back() }
+    }
+
+    fn commit(&mut self) {
         self.committed.clone_from(&self.tables);
         self.savepoints.clear();
     }
