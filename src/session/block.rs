@@ -66,6 +66,14 @@ impl Effect {
     pub(super) const ABORTS: Self =
         Self { none: Block::None, open: Block::Failed, failed: Block::Failed };
 
+    /// BEGIN.
+    pub(super) const BEGINS: Self =
+        Self { none: Block::Open, open: Block::Open, failed: Block::Failed };
+
+    /// COMMIT or ROLLBACK: whatever becomes of it, the block is over.
+    pub(super) const ENDS: Self =
+        Self { none: Block::None, open: Block::None, failed: Block::None };
+
     pub(super) const UNKNOWN: Self =
         Self { none: Block::Unknown, open: Block::Unknown, failed: Block::Unknown };
 

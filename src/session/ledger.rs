@@ -180,15 +180,20 @@ impl Ledger {
     }
 
     /// Whether hardly any error that may still come can make it another: only that of a lone BEGIN
-    /// or COMMIT with nothing in front of it that would have it skipped. One in the segment that is
-    /// being sent takes the next message with it.
+    /// with nothing in front of it that would have it skipped. A COMMIT that fails ends the block as
+    /// well, but for AND CHAIN. An error in the segment that is being sent takes the next message
+    /// with it.
     fn is_sure_ahead(&self) -> bool {
         let is_end = |entry: &Entry| entry.expected.ends_with_ready();
         let ended = self.queue.iter().rposition(is_end).map_or(0, |at| at + 1);
         let mut first = !self.segment.open;
         self.queue.iter().take(ended).all(|Entry { expected, .. }| {
             let single = matches!(expected, Expected::Query(query) if query.text.single);
-            let sure = first && single || expected.effect() == Effect::NOTHING;
+            let sure = match expected.effect() {
+                Effect::NOTHING => true,
+                Effect::BEGINS | Effect::ENDS => first && single,
+                _ => false,
+            };
             first = match expected {
                 Expected::Sync | Expected::OwnSync => true,
                 Expected::Query(_) => first,

@@ -10,8 +10,10 @@ use super::{World, rows};
 fn every_chosen_session_is_what_a_careful_author_sees() {
     let mut world = World::new("fixed");
     let mut failed = String::new();
-    let chosen =
-        [sessions(), isolated()].concat().into_iter().map(|(name, steps)| (name.to_owned(), steps));
+    let chosen = [crossing(), sessions(), isolated()]
+        .concat()
+        .into_iter()
+        .map(|(name, steps)| (name.to_owned(), steps));
     for (name, steps) in chosen.chain(rows::sessions()) {
         if let Err(difference) = world.play(&steps) {
             let _ = writeln!(failed, "=== {name}\n{difference}");
@@ -20,7 +22,8 @@ fn every_chosen_session_is_what_a_careful_author_sees() {
     assert!(failed.is_empty(), "{failed}");
 }
 
-fn sessions() -> Vec<(&'static str, Vec<Step>)> {
+/// Sessions in which the next messages are sent before it is known how the last ones ended.
+fn crossing() -> Vec<(&'static str, Vec<Step>)> {
     let (open, broken) = (|| begin("BEGIN"), || Statement::same("SELECT 1 / 0"));
     vec![
         // Behind an error, ReadyForQuery and the next messages cross.
@@ -41,6 +44,23 @@ fn sessions() -> Vec<(&'static str, Vec<Step>)> {
             ]
             .concat(),
         ),
+        (
+            "COMMIT AND CHAIN that fails, in the same flight",
+            [
+                vec![Query(vec![open()]), Wait],
+                vec![Query(vec![Statement::same("INSERT INTO late (id) VALUES (1)")]), Wait],
+                vec![Query(vec![Statement::control("COMMIT AND CHAIN", Effect::Chain)])],
+                run(rows(&[4])),
+                end(),
+            ]
+            .concat(),
+        ),
+    ]
+}
+
+fn sessions() -> Vec<(&'static str, Vec<Step>)> {
+    let (open, broken) = (|| begin("BEGIN"), || Statement::same("SELECT 1 / 0"));
+    vec![
         // A pipeline recovers statement by statement.
         (
             "duplicates behind BEGIN in its pipeline",
