@@ -8,8 +8,9 @@
 //! second run fails, the first one's error; whether an unnamed portal outlives a Query that fails
 //! inside a block; when, up to the end of the transaction, parameters and notifications are reported.
 //!
-//! `PGABSORB_SESSIONS=50000 cargo test --release --test it differential` plays more of them than the
-//! usual number, `PGABSORB_SEED` the sessions of a failure again.
+//! The usual run plays the same sessions each time, so that what it fails for is the last change.
+//! `PGABSORB_SESSIONS=50000 cargo test --release --test it differential` plays as many others,
+//! `PGABSORB_SEED` the sessions of a failure again.
 
 mod direct;
 mod fixed;
@@ -23,6 +24,7 @@ use std::cell::RefCell;
 use std::env;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
+use std::str::FromStr;
 use std::time::Duration;
 
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
@@ -44,8 +46,11 @@ fn run<S: proptest::strategy::Strategy>(
     strategy: &S,
     property: impl Fn(S::Value) -> Result<(), TestCaseError>,
 ) {
-    let seed = env::var("PGABSORB_SEED").ok().and_then(|it| it.parse().ok());
-    let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(cases));
+    let seed =
+        number("PGABSORB_SEED").unwrap_or_else(|| match number::<u32>("PGABSORB_SESSIONS") {
+            Some(_) => RandomState::new().hash_one(cases),
+            None => USUAL_SEED,
+        });
     let mut runner = TestRunner::new(Config {
         cases,
         rng_seed: RngSeed::Fixed(seed),
@@ -64,8 +69,15 @@ fn run<S: proptest::strategy::Strategy>(
 }
 
 fn sessions(usual: u32) -> u32 {
-    env::var("PGABSORB_SESSIONS").ok().and_then(|it| it.parse().ok()).unwrap_or(usual)
+    number("PGABSORB_SESSIONS").unwrap_or(usual)
 }
+
+fn number<T: FromStr>(variable: &str) -> Option<T> {
+    env::var(variable).ok()?.parse().ok()
+}
+
+/// Any number will do.
+const USUAL_SEED: u64 = 23505;
 
 /// A database for each run, of the same origin, so that even object ids are the same.
 struct World {

@@ -6,8 +6,9 @@
 //! and nothing else is, unless the connection was lost before a reply; a duplicate is only what is
 //! one; no error is the proxy's own; each ReadyForQuery comes, once.
 //!
-//! `PGABSORB_FAULTS=20000 cargo test --release --test it faults` plays more of them than the usual
-//! number, `PGABSORB_SEED` the session of a failure again (together with how often).
+//! The usual run plays the same sessions each time, so that what it fails for is the last change.
+//! `PGABSORB_FAULTS=20000 cargo test --release --test it faults` plays as many others,
+//! `PGABSORB_SEED` the session of a failure again (together with how often).
 
 mod admin;
 mod belief;
@@ -37,15 +38,22 @@ use fault::{At, Fault, Spot, What};
 use relay::{Link, Relay};
 use session::{Batch, Dice};
 
+/// Any number will do.
+const USUAL_SEED: u64 = 23505;
+
 /// Sessions are played side by side: most of the time they wait.
 const WORLDS: usize = 3;
 
 #[test]
 fn what_a_client_is_told_is_so_whatever_goes_wrong() {
     let number = |name| env::var(name).ok().and_then(|it| it.parse::<u64>().ok());
-    let count = number("PGABSORB_FAULTS").unwrap_or(600);
+    let wanted = number("PGABSORB_FAULTS");
+    let count = wanted.unwrap_or(600);
     let seed = number("PGABSORB_SEED");
-    let first = seed.unwrap_or_else(|| RandomState::new().hash_one(count) >> 1);
+    let first = seed.unwrap_or_else(|| match wanted {
+        Some(count) => RandomState::new().hash_one(count) >> 1,
+        None => USUAL_SEED,
+    });
     let next = AtomicU64::new(0);
     let mut tally = Tally::default();
     thread::scope(|scope| {
