@@ -8,7 +8,8 @@ use crate::wire::backend::SqlState;
 
 use super::block::Effect;
 use super::guard::{Piece, Splice};
-use super::statements::{Bound, Name, Prepared};
+use super::name::Name;
+use super::statements::{Bound, Prepared};
 use super::text::{Renames, Text};
 
 /// A reply that is to come, named for the message that asked for it.

@@ -17,8 +17,9 @@ use crate::wire::backend::{self, TransactionStatus};
 use crate::wire::build;
 use crate::wire::frame::HEADER;
 
+use super::asked::Asked;
 use super::block::Effect;
-use super::conflict::{Asked, Verdict};
+use super::conflict::Verdict;
 use super::expected::{Entry, Execution, Expected, Purpose, Query};
 use super::guard::{Splice, characters};
 use super::output::{Conflict, Note, Outcome};

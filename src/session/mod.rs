@@ -15,6 +15,7 @@
 //!
 //! With no rules, or where none applies, the bytes out are the bytes in, at any chunking.
 
+mod asked;
 mod block;
 pub mod catalog;
 mod clause;
@@ -24,6 +25,7 @@ mod guard;
 mod held;
 mod ledger;
 mod lookup;
+mod name;
 pub mod output;
 mod passage;
 mod plan;
@@ -51,10 +53,11 @@ use expected::Object;
 use held::{Held, Waiting};
 use ledger::Ledger;
 use lookup::Lookup;
+use name::Name;
 use output::Output;
 use passage::{Passage, Towards};
 use plan::Plan;
-use statements::{Name, Statements};
+use statements::Statements;
 
 /// The one thing a session cannot go on after: the server broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

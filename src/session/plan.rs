@@ -20,7 +20,8 @@ use super::block::Block;
 use super::catalog::Catalog;
 use super::expected::{Entry, Execution, Expected, Object, Purpose, Query};
 use super::guard::Splice;
-use super::statements::{Bound, Name, Prepared, Resolved};
+use super::name::Name;
+use super::statements::{Bound, Prepared, Resolved};
 use super::text::{Kind, Text};
 use super::{Lookup, Pace, Session};
 

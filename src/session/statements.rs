@@ -9,31 +9,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::block::Effect;
+use super::name::Name;
 use super::text::{Renames, Text};
-
-/// The longest name the server keeps, in bytes: `NAMEDATALEN - 1`. The rest is cut off.
-const NAME_LIMIT: usize = 63;
-
-/// The name of a prepared statement or portal; empty for the unnamed one.
-///
-/// The server cuts it in its own encoding: beyond ASCII two names may be one to it that are not to
-/// the client, or the other way round. So nothing is kept under such a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Name(SmallVec<[u8; 24]>);
-
-impl Name {
-    /// A name as the server will know it.
-    pub(super) fn new(bytes: &[u8]) -> Self {
-        Self(SmallVec::from_slice(bytes.get(..NAME_LIMIT).unwrap_or(bytes)))
-    }
-
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
 
 /// A prepared statement.
 #[derive(Debug)]
@@ -121,7 +100,7 @@ impl<T> Names<T> {
     fn answered(&mut self, name: &Name, value: Option<Arc<T>>) {
         self.settle(name);
         match value {
-            Some(value) if name.0.is_ascii() => {
+            Some(value) if name.bytes().is_ascii() => {
                 self.known.insert(name.clone(), value);
             }
             _ => {
@@ -136,7 +115,7 @@ impl<T> Names<T> {
             Some(_) => return Resolved::Unsure,
             None => self.known.get(name).cloned(),
         };
-        value.filter(|_| name.0.is_ascii()).map_or(Resolved::Nothing, Resolved::Known)
+        value.filter(|_| name.bytes().is_ascii()).map_or(Resolved::Nothing, Resolved::Known)
     }
 }
 
@@ -249,7 +228,7 @@ impl Statements {
         if self.renaming > 0 {
             return Resolved::Unsure;
         }
-        if !name.0.is_ascii() {
+        if !name.bytes().is_ascii() {
             return Resolved::Known(Arc::new(Prepared::unsure()));
         }
         self.prepared.resolve(name, self.segment)

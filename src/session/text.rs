@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::sql::{self, Script, Statement, Syntax};
 
 use super::block::Effect;
-use super::statements::Name;
+use super::name::Name;
 
 /// A Query's or a prepared statement's text.
 #[derive(Clone, Debug)]

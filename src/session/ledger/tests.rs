@@ -1,5 +1,5 @@
 use super::super::expected::{Execution, Object};
-use super::super::statements::Name;
+use super::super::name::Name;
 use super::super::text::Text;
 use super::*;
 
