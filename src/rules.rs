@@ -96,7 +96,7 @@ impl Ruleset {
 /// One `[[rule]]`: which errors it lists, and what becomes of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The label in logs and metrics.
+    /// The label in the log.
     pub id: RuleId,
     /// The constraint or unique index, as the error names it.
     pub constraint: ConstraintGlob,
@@ -184,14 +184,14 @@ fn covers_all(wide: &[Glob], narrow: &[Glob]) -> bool {
 pub enum Action {
     /// The client sees success.
     Absorb,
-    /// The client sees the error; what would have been absorbed is logged and counted.
+    /// The client sees the error; what would have been absorbed is logged.
     Observe,
     /// The client sees the error, and so does the log, at error level.
     Alert,
 }
 
 impl Action {
-    /// The word for it in the rules file, in logs and in metrics.
+    /// The word for it in the rules file and in the log.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -259,8 +259,8 @@ pub enum AffectedRows {
     Requested,
 }
 
-/// The name of a rule: 1 to 63 of `a-z`, `0-9`, `_` and `-`, so that it is safe in any log, metric
-/// label or address.
+/// The name of a rule: 1 to 63 of `a-z`, `0-9`, `_` and `-`, so that it is safe in any log
+/// or address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RuleId(String);
 

@@ -21,7 +21,8 @@ impl Catalogs {
         Arc::clone(databases.entry(database.to_vec()).or_default())
     }
 
-    /// Forgets, again and again, what was learnt, and databases that nobody uses.
+    /// Makes old, again and again, what was learnt; forgets what was old, and databases that nobody
+    /// uses.
     pub(super) async fn expire_every(&self, lifetime: Duration) {
         let mut ticks = tokio::time::interval(lifetime);
         loop {

@@ -1,9 +1,9 @@
 //! What the server's catalog says of the listed unique indexes.
 //!
 //! An ErrorResponse names a constraint, but not whether it is deferrable, whether it belongs to a
-//! partition, or whether a view or a rule stands between the statement and the table. So the
-//! session asks once per database and the answer is shared, until the shell finds it too old and
-//! clears it. A constraint that the answer does not know is not absorbed.
+//! partition, or whether a view or a rule stands between the statement and the table. So
+//! sessions ask, and share the answer until the shell has expired it twice. A constraint that the
+//! answer does not know is not absorbed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -168,7 +168,7 @@ pub struct SharedCatalog {
 }
 
 impl SharedCatalog {
-    /// What was last learnt, if it has not been cleared since.
+    /// What was last learnt, unless it has expired twice since.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Catalog>> {
         self.fresh.load_full().or_else(|| self.old.load_full())

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   Parse Bind [SAVEPOINT] Execute [RELEASE] Sync
-//!   Query "BEGIN;" "SAVEPOINT pgabsorb_guard;" "INSERT ..." "\n;RELEASE pgabsorb_guard"
+//!   Query "BEGIN;" "SAVEPOINT pgabsorb_guard;" "INSERT ..." "\n;RELEASE SAVEPOINT pgabsorb_guard"
 //! ```
 
 use std::ops::Range;
@@ -29,8 +29,8 @@ const ROLLBACK_TO: &str = "ROLLBACK TO SAVEPOINT pgabsorb_guard";
 const ABORT: &str = "ROLLBACK TO SAVEPOINT pgabsorb_none";
 
 impl Purpose {
-    /// The command's messages and its entry; there are none for a lookup and a redo, which need
-    /// more than a fixed text.
+    /// The command's messages and its entry. A lookup and a redo take more than a fixed text and are
+    /// built elsewhere: asked for one of them, this gives a command that fails.
     ///
     /// If one before it has failed, it begins with a Close of what that has left behind.
     pub(super) fn command(self, before: Behind) -> (Bytes, Expected) {

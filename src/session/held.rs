@@ -1,9 +1,10 @@
 //! An ErrorResponse that is about to be absorbed, from its coming to the client's answer.
 //!
 //! ```text
-//!   23505 ──▶ Undoing ──ReadyForQuery──▶ Settling ──RELEASE──▶ the client's answer
+//!   23505 ──▶ Undoing ──ReadyForQuery──▶ Settling ──last command──▶ the client's answer
 //!               │    E: roll back to the savepoint     ▲
-//!               │    I: nothing is left to undo        │
+//!               │    I: run it again, or               │
+//!               │       one row: answered at once      │
 //!               └─ unknown index ──▶ Asking ───────────┘
 //! ```
 //!

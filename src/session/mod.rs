@@ -10,7 +10,7 @@
 //!                        │
 //!                        │ ErrorResponse 23505 ─▶ recovery: may it be a success?
 //!                        │        no  ─▶ passes, byte for byte
-//!                        ▼        yes ─▶ held until ReadyForQuery says that all is undone
+//!                        ▼        yes ─▶ held until all that it did is undone
 //! ```
 //!
 //! With no rules, or where none applies, the bytes out are the bytes in, at any chunking.
@@ -109,7 +109,7 @@ pub struct Session {
     /// The server's major version, 0 until it has said so.
     server_version: u32,
     held: Option<Box<Held>>,
-    /// The client's reply to a guarded statement, until its savepoint is released.
+    /// The client's reply to a guarded statement or a redo, until it is sure that it stands.
     kept: BytesMut,
     /// What the client sent behind a statement that had to be recovered.
     waiting: VecDeque<Waiting>,

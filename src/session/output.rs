@@ -1,4 +1,4 @@
-//! What leaves the session: bytes to either side, and facts for logs and metrics.
+//! What leaves the session: bytes to either side, and facts for the log.
 
 use crate::rules::{Action, Constraint, Origin};
 use crate::wire::backend::{SqlState, TransactionStatus};
@@ -20,7 +20,7 @@ pub trait Output {
 pub enum Note {
     /// A 23505 was seen, whatever became of it.
     Conflict(Box<Conflict>),
-    /// The catalog lookup failed, so nothing is absorbed until one succeeds.
+    /// The catalog lookup failed: this session does not ask again, and goes by what others learn.
     LookupFailed {
         /// The server's error, if it was one.
         sqlstate: Option<SqlState>,
@@ -75,7 +75,7 @@ pub struct Conflict {
     pub origin: Origin,
     /// The server process, where it has said so.
     pub backend_pid: Option<i32>,
-    /// The status before the statement.
+    /// What the last ReadyForQuery before the error said.
     pub transaction_status: Option<TransactionStatus>,
     /// What kind of statement it was, as far as it was classified.
     pub statement: Option<&'static str>,

@@ -1,7 +1,7 @@
 //! Whether a 23505 may become a success: the conditions of the contract as one decision table.
 //!
 //! Any doubt shows the error, so each condition that does not hold is a [`Reason`] to show it, and
-//! the first in this order is the one that is logged. `docs/recovery.md` is this table in prose;
+//! the first that is found is the one that is logged. `docs/recovery.md` is this table in prose;
 //! each of its rows names the transcript that shows it on the wire.
 
 use crate::rules::{Action, Constraint, OnConflict, Returning, Rule};
@@ -114,7 +114,7 @@ pub(super) enum Scope {
 pub(super) enum Answer {
     /// One row was not inserted: the client is told so.
     Reply,
-    /// The statement is run again with ON CONFLICT DO NOTHING, and its own answer is the client's.
+    /// The statement is run again with ON CONFLICT, and its own answer is the client's.
     Redo,
 }
 

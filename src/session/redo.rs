@@ -1,4 +1,4 @@
-//! A statement run again with ON CONFLICT DO NOTHING: the client's own text, with the clause in it.
+//! A statement run again with ON CONFLICT: the client's own text, with the clause in it.
 
 use bytes::{Bytes, BytesMut};
 

@@ -80,7 +80,7 @@ impl Text {
                 let single = script.statements.len() == 1;
                 Self { kind, effect, single, renames: renames(text, &script) }
             }
-            Err(_) => Self { kind, ..Self::TOO_LARGE },
+            Err(_) => Self { kind, ..Self::UNSURE },
         }
     }
 

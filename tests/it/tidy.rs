@@ -48,7 +48,7 @@ const HOMES: &[(&str, &[&str])] = &[
 const LONGEST: usize = 500;
 
 #[test]
-fn rooms_import_only_from_the_rooms_below() {
+fn rooms_import_only_from_the_rooms_before_them() {
     for (room, below, _) in ROOMS {
         each_line(room, |place, line| {
             for (other, ..) in ROOMS.iter().filter(|(other, ..)| other != room) {

@@ -1,4 +1,5 @@
-//! Sessions that are worth playing each time: rows of the contract, and what once went wrong.
+//! Sessions that are worth playing each time: rows of the contract, and crossings that chance seldom
+//! makes.
 
 use std::fmt::Write as _;
 

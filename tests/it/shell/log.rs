@@ -71,8 +71,7 @@ fn a_duplicate_that_is_shown_says_why() {
     wire.query("BEGIN");
     assert!(has(&wire.query("UPDATE t SET id = 1; INSERT INTO t VALUES (2), (1)"), "INSERT 0 1"));
     assert!(has(&wire.query("UPDATE t SET id = 1"), "C23505"));
-    let [line, absorbed] = &conflicts(&proxy, 2)[..] else { panic!("two conflicts") };
-    let (line, absorbed) = (absorbed, line);
+    let [absorbed, line] = &conflicts(&proxy, 2)[..] else { panic!("two conflicts") };
     assert_eq!((&absorbed["outcome"], &absorbed["rows_inserted"]), (&"absorbed".into(), &1.into()));
     assert_eq!(line["outcome"], "shown");
     assert_eq!(line["reason"], "not_insert");

@@ -1,5 +1,5 @@
-//! Every file under `tests/transcripts`: against the session alone, whole and byte by byte, and
-//! against a real server through the real proxy.
+//! Every file under `tests/transcripts`: against the session alone, whole and byte by byte; against
+//! a real server with the session in between; and against one through the real proxy.
 
 mod message;
 mod real;
@@ -38,7 +38,7 @@ fn a_real_server_says_what_every_transcript_says_of_it() {
 }
 
 #[test]
-fn every_row_of_the_recovery_page_names_a_transcript_and_every_transcript_has_a_row() {
+fn the_recovery_page_names_every_transcript_and_no_other() {
     let page = fs::read_to_string(root().join("docs/recovery.md")).unwrap();
     let mut named: Vec<_> = page
         .split('`')

@@ -4,7 +4,10 @@
 //! # What happens here, in a sentence or two.
 //! rule t_pkey                      a listed constraint; `rule t_pkey observe`, and other keys of a
 //!                                  rule: `rule t_pkey returning=existing set=name,kind`
-//! index public.t.t_pkey            what the catalog knows; flags: deferrable, behind-view
+//! index public.t.t_pkey            what the catalog knows; then the root's name, if it is another's,
+//!                                  and flags: deferrable, behind-view
+//! offline a reason                 the runs against a real server leave the file out
+//! ...                              the client waits: only for making a file
 //! setup CREATE TABLE ...           for the run against a real server
 //!
 //! C>S Query "SELECT 1"             the client sends, and it goes on to the server unchanged
