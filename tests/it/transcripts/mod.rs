@@ -182,9 +182,11 @@ fn live(transcript: &Transcript) -> bool {
     let proxy = Proxy::start(&transcript.rules);
     let mut client =
         Wire::connect(proxy.address(), &wire::startup(&[("database", &database.name)]));
+    let mut flight = Vec::new();
     for step in &transcript.steps {
-        live_step(&mut client, step);
+        live_step(&mut client, &mut flight, step);
     }
+    client.send(&flight);
     let notes: Vec<_> = transcript.steps.iter().filter_map(note).collect();
     let logged = proxy.log_lines(r#""event":"conflict""#, notes.len());
     assert_eq!(logged.iter().map(|line| outcome(line)).collect::<Vec<_>>(), notes);
@@ -198,10 +200,13 @@ fn outcome(line: &str) -> String {
     format!("{} {}", field("outcome"), field("reason")).trim_end().to_owned()
 }
 
-fn live_step(client: &mut Wire, step: &Step) {
+/// Messages that follow each other are one flight, sent whole: an error may come back between two
+/// writes, and what it is the reply to stands alone then.
+fn live_step(client: &mut Wire, flight: &mut Vec<u8>, step: &Step) {
     match &step.what {
-        What::Arrives(Sender::Frontend, message) => client.send(&message.bytes()),
+        What::Arrives(Sender::Frontend, message) => flight.extend(message.bytes()),
         What::Leaves(Sender::Backend, expected) => {
+            client.send(&std::mem::take(flight));
             let Some(got) = client.message() else { panic!("line {}: the end", step.line) };
             assert!(
                 expected.is_like(got.tag, &got.body),
