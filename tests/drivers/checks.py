@@ -1,12 +1,15 @@
 """What the driver scripts share: saying what held, and failing on what did not.
 
-The server's address comes from PGHOST, PGPORT, PGUSER and PGDATABASE, which every driver reads.
+The proxy's address comes from PGHOST, PGPORT, PGUSER and PGDATABASE, which every driver reads.
 The test has made these tables, and listed events_pkey alone:
 
     events (id int PRIMARY KEY, kind text)
     other  (id int PRIMARY KEY)
+
+The tables of the ORMs, and their rules: see tests/it/drivers/orms.rs.
 """
 
+import os
 import time
 
 BIG = "v" * (5 * 1024 * 1024)
@@ -25,20 +28,34 @@ def equal(name, actual, expected):
     ok(name)
 
 
-def raises(name, sqlstate, call):
+def stored(sql):
+    """The rows that the server itself gives, past the proxy."""
+    import psycopg2
+
+    db = psycopg2.connect(host=os.environ["SERVER_HOST"], port=os.environ["SERVER_PORT"])
+    with db, db.cursor() as cursor:
+        cursor.execute(sql)
+        rows = cursor.fetchall() if cursor.description else None
+    db.close()
+    return rows
+
+
+def raises(name, sqlstate, call, kind=Exception):
     """The call fails with this SQLSTATE, whatever the driver calls it."""
     try:
         result = call()
-    except Exception as error:
+    except kind as error:
         equal(name, sqlstate_of(error), sqlstate)
     else:
         raise SystemExit(f"not ok {name}: no error but {result!r}, expected {sqlstate}")
 
 
 def sqlstate_of(error):
+    # An ORM's error has the driver's as its cause.
     for name in ("sqlstate", "pgcode"):
-        if getattr(error, name, None):
-            return getattr(error, name)
+        for source in (error, error.__cause__):
+            if getattr(source, name, None):
+                return getattr(source, name)
     # ODBC's way.
     return error.args[0] if error.args else repr(error)
 

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use crate::support::postgres::{Database, server};
 use crate::support::proxy::Proxy;
 
+mod orms;
 mod tokio_postgres;
 
 #[test]
@@ -77,6 +78,18 @@ fn fixture() -> (Database, Proxy) {
 
 fn run(interpreter: impl AsRef<Path>, options: &[&str], script: &str) {
     let (database, proxy) = fixture();
+    run_in(&database, &proxy, interpreter, options, &[script]);
+}
+
+/// Runs a script, with what is its own on its command line, through this proxy.
+fn run_in(
+    database: &Database,
+    proxy: &Proxy,
+    interpreter: impl AsRef<Path>,
+    options: &[&str],
+    script: &[&str],
+) {
+    let [script, arguments @ ..] = script else { panic!("no script") };
     let programs = [server().programs().to_owned()];
     let others = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths(programs.into_iter().chain(env::split_paths(&others))).unwrap();
@@ -85,12 +98,15 @@ fn run(interpreter: impl AsRef<Path>, options: &[&str], script: &str) {
         .arg(interpreter.as_ref())
         .args(options)
         .arg(repository().join("tests/drivers").join(script))
+        .args(arguments)
         .env("PATH", path)
         .env("PGHOST", proxy.address().ip().to_string())
         .env("PGPORT", proxy.address().port().to_string())
         .env("PGUSER", "postgres")
         .env("PGDATABASE", &database.name)
         .env("PGCONNECT_TIMEOUT", "30")
+        .env("SERVER_HOST", server().address().ip().to_string())
+        .env("SERVER_PORT", server().address().port().to_string())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .output()
