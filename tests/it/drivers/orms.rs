@@ -18,6 +18,11 @@ fn django_with_psycopg2() {
     orm(python(), &[], &["with_django.py", "psycopg2"]);
 }
 
+#[test]
+fn sqlalchemy() {
+    orm(python(), &[], &["with_sqlalchemy.py"]);
+}
+
 /// Of `invoices`, and of the key of `customers`, no rule speaks.
 const RULES: &str = r#"
 [[rule]]

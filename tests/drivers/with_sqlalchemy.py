@@ -1,0 +1,229 @@
+"""SQLAlchemy 2: what a flush and an insert() make of a duplicate, in transactions, in savepoints
+and in autocommit, with psycopg and psycopg2.
+
+Several objects in one flush are one INSERT ... SELECT ... ORDER BY sen_counter RETURNING id, id.
+SQLAlchemy sorts what comes back by the key, and takes the rows to be in the order of the objects:
+so they are only while every key is new. The engine with use_insertmanyvalues=False sends one
+INSERT for each object. The tables: see tests/it/drivers/orms.rs.
+"""
+
+import os
+import warnings
+
+from sqlalchemy import ForeignKey, create_engine, func, insert, select
+from sqlalchemy.exc import IntegrityError, SAWarning
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+
+from checks import equal, ok, raises, stored
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Customer(Base):
+    __tablename__ = "customers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    name: Mapped[str]
+
+
+class Country(Base):
+    __tablename__ = "countries"
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Invoice(Base):
+    """Of its keys no rule speaks."""
+
+    __tablename__ = "invoices"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str]
+    customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"))
+    customer: Mapped[Customer] = relationship()
+
+
+def engine(driver, **options):
+    server = "{PGUSER}@{PGHOST}:{PGPORT}/{PGDATABASE}".format(**os.environ)
+    return create_engine(f"postgresql+{driver}://{server}", **options)
+
+
+def customers():
+    return dict(stored("SELECT email, name FROM customers"))
+
+
+def keys(*emails):
+    there = dict(stored("SELECT email, id FROM customers"))
+    return [there[email] for email in emails]
+
+
+def one_by_one(db):
+    with Session(db) as session:
+        first = Customer(email="a", name="first")
+        session.add(first)
+        session.commit()
+        key = first.id
+        again = Customer(email="a", name="second")
+        session.expunge_all()
+        session.add(again)
+        session.flush()
+        equal("add: the existing key", [again.id, again.id], [key, *keys("a")])
+        equal("add: what it was given", again.name, "second")
+        session.add(Invoice(number="1", customer=again))
+        session.add(Country(code="de", name="first"))
+        session.flush()
+        session.expunge_all()
+        session.add(Country(code="de", name="second"))
+        session.commit()
+    equal("add: the first row stays", customers(), {"a": "first"})
+    joined = "SELECT number, email FROM invoices JOIN customers ON customer_id = customers.id"
+    equal("add: the key in a foreign key", stored(joined), [("1", "a")])
+    equal("natural key", stored("SELECT code, name FROM countries"), [("de", "first")])
+    with Session(db) as session:
+        again = Customer(email="a", name="third")
+        session.add(again)
+        session.commit()
+        equal("commit: read from the row", (again.id, again.name), (key, "first"))
+        again.name = "changed"
+        session.commit()
+    equal("commit: now it is an UPDATE", customers(), {"a": "changed"})
+
+
+def identity(db):
+    """A session has one object of each row: the later one takes the place of the first."""
+    with Session(db) as session, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", SAWarning)
+        first = Customer(email="a", name="first")
+        session.add(first)
+        session.flush()
+        again = Customer(email="a", name="second")
+        session.add(again)
+        session.flush()
+        equal("one object of a row", (first in session, again in session), (False, True))
+        equal("and a warning", [one.category for one in warned], [SAWarning])
+        session.commit()
+        equal("it is read from the row", (again.id, again.name), (*keys("a"), "first"))
+
+
+def several_natural_keys(db):
+    with Session(db) as session:
+        session.add_all([Country(code=code, name="first") for code in ("at", "de")])
+        session.commit()
+        session.expunge_all()
+        session.add_all([Country(code=code, name="second") for code in ("ch", "de", "fr", "at")])
+        session.commit()
+    rows = stored("SELECT code, name FROM countries ORDER BY code")
+    expected = [("at", "first"), ("ch", "second"), ("de", "first"), ("fr", "second")]
+    equal("natural keys, several in a flush", rows, expected)
+
+
+def several(db):
+    """Three rows that are there, and five objects in one flush, two of them duplicates."""
+    with Session(db) as session:
+        session.execute(insert(Customer), [{"email": email, "name": "first"} for email in "abc"])
+        session.commit()
+        made = [Customer(email=email, name="flush") for email in "dbeaf"]
+        session.add_all(made)
+        session.flush()
+        got = [one.id for one in made]
+        session.commit()
+    names = {**dict.fromkeys("abc", "first"), **dict.fromkeys("def", "flush")}
+    equal("several in a flush: stored", customers(), names)
+    return got
+
+
+def several_in_a_flush(db):
+    equal("several in a flush: sorted keys, of other objects", several(db), sorted(keys(*"dbeaf")))
+
+
+def several_of_one_row_each(db):
+    equal("one INSERT each: keys", several(db), keys(*"dbeaf"))
+
+
+def core(db):
+    rows = [{"email": email, "name": "core"} for email in "dbeaf"]
+    with db.begin() as connection:
+        for email in "ab":
+            connection.execute(insert(Customer).values(email=email, name="first"))
+        one = insert(Customer).values(email="a", name="core")
+        key = connection.scalar(select(Customer.id).where(Customer.email == "a"))
+        equal("insert: the key", connection.execute(one).inserted_primary_key[0], key)
+        equal("insert: the row", connection.execute(one.returning(Customer.name)).scalar(), "first")
+        several = insert(Customer).returning(Customer.email, Customer.name)
+        returned = connection.execute(several, rows)
+        names = [("d", "core"), ("b", "first"), ("e", "core"), ("a", "first"), ("f", "core")]
+        equal("insert: rows in their order", [tuple(row) for row in returned], names)
+        # Without RETURNING nobody asks for the rows that are there.
+        connection.execute(insert(Customer), rows + [{"email": "g", "name": "core"}])
+    equal("insert: stored", sorted(customers()), [*"abdefg"])
+
+
+def autocommit(db):
+    with db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        one = insert(Customer).values(email="a", name="first")
+        key = connection.execute(one).inserted_primary_key[0]
+        equal("autocommit: key", connection.execute(one).inserted_primary_key[0], key)
+        equal("autocommit: stored", keys("a"), [key])
+        connection.execute(insert(Country).values(code="de", name="first"))
+        again = insert(Country).values(code="de", name="second")
+        result = connection.execute(again.execution_options(preserve_rowcount=True))
+        equal("autocommit: natural key, count", result.rowcount, 0)
+        invoice = insert(Invoice).values(number="1", customer_id=key)
+        connection.execute(invoice)
+        raises("autocommit: unlisted", "23505", lambda: connection.execute(invoice), IntegrityError)
+        equal("autocommit: alive", connection.execute(one).inserted_primary_key[0], key)
+
+
+def savepoints(db):
+    def add(session, *objects):
+        session.add_all(objects)
+        session.flush()
+
+    with Session(db) as session:
+        add(session, first := Customer(email="a", name="first"))
+        add(session, Invoice(number="1", customer=first))
+        with session.begin_nested():
+            add(session, Customer(email="b", name="kept"))
+            add(session, again := Customer(email="b", name="again"))
+        nested = session.begin_nested()
+        add(session, Customer(email="c", name="undone"))
+        add(session, Customer(email="b", name="undone"))
+        invoice = Invoice(number="1", customer_id=first.id)
+        raises("begin_nested: unlisted", "23505", lambda: add(session, invoice), IntegrityError)
+        nested.rollback()
+        add(session, behind := Customer(email="b", name="behind"))
+        equal("begin_nested: nothing yet", customers(), {})
+        got = [again.id, behind.id]
+        session.commit()
+    equal("begin_nested: keys", got, keys("b", "b"))
+    equal("begin_nested: stored", customers(), {"a": "first", "b": "kept"})
+
+
+def unlisted(db):
+    with Session(db) as session:
+        session.add(customer := Customer(email="a", name="first"))
+        session.flush()
+        session.add(Invoice(number="1", customer=customer))
+        session.commit()
+        session.add(Customer(email="b", name="undone"))
+        session.add(Invoice(number="1", customer=customer))
+        raises("unlisted", "23505", session.commit, IntegrityError)
+        session.rollback()
+        session.add(Customer(id=customer.id, email="c", name="undone"))
+        raises("unlisted key", "23505", session.commit, IntegrityError)
+        session.rollback()
+        equal("unlisted: alive", session.scalar(select(func.count(Customer.id))), 1)
+    equal("unlisted: stored", customers(), {"a": "first"})
+
+
+PARTS = (one_by_one, identity, several_natural_keys, core, autocommit, savepoints, unlisted)
+for driver in ("psycopg", "psycopg2"):
+    many = engine(driver), (*PARTS, several_in_a_flush)
+    single = engine(driver, use_insertmanyvalues=False), (several_of_one_row_each, one_by_one)
+    for db, parts in (many, single):
+        for part in parts:
+            stored("TRUNCATE customers, countries, invoices")
+            part(db)
+        db.dispose()
+    ok(driver)
