@@ -23,6 +23,11 @@ fn sqlalchemy() {
     orm(python(), &[], &["with_sqlalchemy.py"]);
 }
 
+#[test]
+fn activerecord() {
+    orm("ruby", &[], &["with_activerecord.rb"]);
+}
+
 /// Of `invoices`, and of the key of `customers`, no rule speaks.
 const RULES: &str = r#"
 [[rule]]
