@@ -28,6 +28,11 @@ fn activerecord() {
     orm("ruby", &[], &["with_activerecord.rb"]);
 }
 
+#[test]
+fn sequelize() {
+    orm("node", &[], &["with_sequelize.js"]);
+}
+
 /// Of `invoices`, and of the key of `customers`, no rule speaks.
 const RULES: &str = r#"
 [[rule]]
