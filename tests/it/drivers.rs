@@ -43,9 +43,12 @@ fn psqlodbc() {
 
 #[test]
 fn pgjdbc() {
-    // One run of a few seconds: less compiling, and no file for jstat and its like.
-    let options = ["-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", PGJDBC];
-    run("java", &options, "with_pgjdbc.java");
+    run("java", &java(PGJDBC), "with_pgjdbc.java");
+}
+
+/// One run of a few seconds: less compiling, and no file for jstat and its like.
+fn java(jars: &str) -> [&str; 4] {
+    ["-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", jars]
 }
 
 /// Seconds until a script is taken to hang: most need a few.
