@@ -70,6 +70,18 @@ class Invoice(models.Model):
         db_table = "invoices"
 
 
+class Numbered(models.Model):
+    """The table of the customers, where the application makes the key, as it does with a UUID."""
+
+    id = models.IntegerField(primary_key=True)
+    email = models.TextField(unique=True)
+    name = models.TextField()
+
+    class Meta:
+        app_label = "shop"
+        db_table = "customers"
+
+
 def customers():
     return dict(stored("SELECT email, name FROM customers"))
 
@@ -146,6 +158,20 @@ def get_or_create(db):
     equal("get_or_create: stored", customers(), {"a": "first"})
 
 
+def own_key(db):
+    """Nothing is asked back, so the object keeps a key that no row has."""
+    first = Customer.objects.using(db).create(email="a", name="first")
+    again = Numbered.objects.using(db).create(pk=-1, email="a", name="second")
+    rows = stored("SELECT id, email FROM customers")
+    equal("own key: of no row", (again.pk, rows), (-1, [(first.pk, "a")]))
+    raises(
+        "own key: no foreign key",
+        "23503",
+        lambda: Invoice.objects.using(db).create(number="1", customer_id=again.pk),
+        IntegrityError,
+    )
+
+
 def unlisted(db):
     customer = Customer.objects.using(db).create(email="a", name="first")
     Invoice.objects.using(db).create(number="1", customer=customer)
@@ -209,7 +235,7 @@ def rolled_back(db):
     equal("atomic: no invoice", stored("SELECT count(*) FROM invoices"), [(0,)])
 
 
-PARTS = (create, natural_key, bulk_create, get_or_create, unlisted, atomic, rolled_back)
+PARTS = (create, natural_key, bulk_create, get_or_create, own_key, unlisted, atomic, rolled_back)
 for db in DATABASES:
     for part in PARTS:
         stored("TRUNCATE customers, countries, invoices")
