@@ -1,5 +1,5 @@
 """SQLAlchemy 2: what a flush and an insert() make of a duplicate, in transactions, in savepoints
-and in autocommit, with psycopg and psycopg2.
+and in autocommit, with psycopg, psycopg2 and asyncpg.
 
 Several objects in one flush are one INSERT ... SELECT ... ORDER BY sen_counter RETURNING id, id.
 SQLAlchemy sorts what comes back by the key, and takes the rows to be in the order of the objects:
@@ -7,12 +7,15 @@ so they are only while every key is new. The engine with use_insertmanyvalues=Fa
 INSERT for each object. The tables: see tests/it/drivers/orms.rs.
 """
 
+import asyncio
 import os
 import warnings
 
 from sqlalchemy import ForeignKey, create_engine, func, insert, select
 from sqlalchemy.exc import IntegrityError, SAWarning
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.util import greenlet_spawn
 
 from checks import equal, ok, raises, stored
 
@@ -46,7 +49,10 @@ class Invoice(Base):
 
 def engine(driver, **options):
     server = "{PGUSER}@{PGHOST}:{PGPORT}/{PGDATABASE}".format(**os.environ)
-    return create_engine(f"postgresql+{driver}://{server}", **options)
+    url = f"postgresql+{driver}://{server}"
+    if driver == "asyncpg":
+        return create_async_engine(url, **options).sync_engine
+    return create_engine(url, **options)
 
 
 def customers():
@@ -218,7 +224,9 @@ def unlisted(db):
 
 
 PARTS = (one_by_one, identity, several_natural_keys, core, autocommit, savepoints, unlisted)
-for driver in ("psycopg", "psycopg2"):
+
+
+def with_driver(driver):
     many = engine(driver), (*PARTS, several_in_a_flush)
     single = engine(driver, use_insertmanyvalues=False), (several_of_one_row_each, one_by_one)
     for db, parts in (many, single):
@@ -227,3 +235,9 @@ for driver in ("psycopg", "psycopg2"):
             part(db)
         db.dispose()
     ok(driver)
+
+
+with_driver("psycopg")
+with_driver("psycopg2")
+# What AsyncSession does too: the same code, in a greenlet that waits for asyncio.
+asyncio.run(greenlet_spawn(with_driver, "asyncpg"))
