@@ -40,6 +40,12 @@ impl Ruleset {
         self.rules.is_empty()
     }
 
+    /// Whether any rule wants an INSERT rewritten.
+    #[must_use]
+    pub fn rewrites(&self) -> bool {
+        self.rules.iter().any(Rule::rewrites)
+    }
+
     /// The rules in file order.
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
@@ -112,6 +118,8 @@ pub struct Rule {
     pub application_names: Vec<Glob>,
     /// What becomes of an error it lists.
     pub action: Action,
+    /// When an INSERT gets its ON CONFLICT.
+    pub strategy: Strategy,
     /// What a duplicate is made of that is absorbed.
     pub on_conflict: OnConflict,
     /// What an absorbed statement with RETURNING gives.
@@ -137,12 +145,19 @@ impl Rule {
             users: Vec::new(),
             application_names: Vec::new(),
             action: Action::Absorb,
+            strategy: Strategy::React,
             on_conflict: OnConflict::Nothing,
             returning: Returning::Empty,
             affected_rows: AffectedRows::Actual,
             owner: None,
             reason: None,
         }
+    }
+
+    /// Whether an INSERT that may hit its constraint is rewritten.
+    #[must_use]
+    pub fn rewrites(&self) -> bool {
+        self.action == Action::Absorb && self.strategy == Strategy::Rewrite
     }
 
     /// Whether the rule lists this constraint for this client.
@@ -236,6 +251,27 @@ impl Column {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("is not the name of a column: write 1 to 63 bytes")]
 pub struct ColumnError;
+
+/// When an INSERT gets its ON CONFLICT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// Where it has failed, if it cannot be answered without.
+    #[default]
+    React,
+    /// Before it is sent.
+    Rewrite,
+}
+
+impl Strategy {
+    /// The word for it in the rules file and in the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::React => "react",
+            Self::Rewrite => "rewrite",
+        }
+    }
+}
 
 /// What an absorbed statement with RETURNING gives for a row that was not inserted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -62,7 +62,6 @@ fn read_rule(
         reject_duplicate(id, *at, ids, reader);
     }
     let constraint = reader.value(&section, "constraint", &value::CONSTRAINT);
-    reader.value(&section, "strategy", &value::STRATEGY);
     // The base comes last in evaluation, so a lack of it hides no mistake of the other keys.
     let rule = Rule {
         schema: reader.value(&section, "schema", &value::SCHEMA).map(|it| it.value),
@@ -71,6 +70,7 @@ fn read_rule(
         users: read_globs(&section, "users", reader),
         application_names: read_globs(&section, "application_names", reader),
         action: read_action(&section, reader),
+        strategy: read_choice(&section, "strategy", &value::STRATEGY, reader),
         on_conflict: read_on_conflict(&section, reader),
         returning: read_choice(&section, "returning", &value::RETURNING, reader),
         affected_rows: read_choice(&section, "affected_rows", &value::AFFECTED_ROWS, reader),

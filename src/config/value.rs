@@ -9,7 +9,7 @@ use super::{
     reader::{Kind, Written},
 };
 use crate::rules::{
-    Action, AffectedRows, Column, ConstraintGlob, Glob, Returning, RuleId, SYSTEM_SCHEMA,
+    Action, AffectedRows, Column, ConstraintGlob, Glob, Returning, RuleId, SYSTEM_SCHEMA, Strategy,
 };
 
 pub(super) const LISTEN: Kind<Address> = text("an address or a list of them", |key, it| {
@@ -21,22 +21,18 @@ pub(super) const UPSTREAM: Kind<Address> = text("an address", |key, it| {
 });
 
 pub(super) const FORMAT: Kind<LogFormat> = text("\"json\" or \"text\"", |key, it| {
-    word(key, it, &[("json", Is(LogFormat::Json)), ("text", Is(LogFormat::Text))])
+    word(key, it, &[("json", LogFormat::Json), ("text", LogFormat::Text)])
 });
 
 pub(super) const KEY_VALUES: Kind<KeyValues> = text("\"hide\", \"hash\" or \"show\"", |key, it| {
-    let words = [
-        ("hide", Is(KeyValues::Hide)),
-        ("hash", Is(KeyValues::Hash)),
-        ("show", Is(KeyValues::Show)),
-    ];
+    let words = [("hide", KeyValues::Hide), ("hash", KeyValues::Hash), ("show", KeyValues::Show)];
     word(key, it, &words)
 });
 
 pub(super) const LEVEL: Kind<LogLevel> =
     text("\"error\", \"warn\", \"info\", \"debug\" or \"trace\"", |key, it| {
         use LogLevel::{Debug, Error, Info, Trace, Warn};
-        word(key, it, &[Error, Warn, Info, Debug, Trace].map(|it| (it.as_str(), Is(it))))
+        word(key, it, &[Error, Warn, Info, Debug, Trace].map(|it| (it.as_str(), it)))
     });
 
 pub(super) const FILE: Kind<PathBuf> = text("the path of a file", |key, it| {
@@ -95,15 +91,15 @@ pub(super) const GLOBS: Kind<Glob> = Kind { expected: "a string or a list of str
 
 pub(super) const ACTION: Kind<Action> = text("\"absorb\", \"observe\" or \"alert\"", |key, it| {
     use Action::{Absorb, Alert, Observe};
-    word(key, it, &[Absorb, Observe, Alert].map(|it| (it.as_str(), Is(it))))
+    word(key, it, &[Absorb, Observe, Alert].map(|it| (it.as_str(), it)))
 });
 
-/// There is one strategy so far, hence no value of it.
-pub(super) const STRATEGY: Kind<()> =
-    text("\"react\"", |key, it| word(key, it, &[("react", Is(())), ("rewrite", Later)]));
+pub(super) const STRATEGY: Kind<Strategy> = text("\"react\" or \"rewrite\"", |key, it| {
+    word(key, it, &[Strategy::React, Strategy::Rewrite].map(|it| (it.as_str(), it)))
+});
 
 pub(super) const ON_CONFLICT: Kind<Update> = text("\"nothing\" or \"update\"", |key, it| {
-    word(key, it, &[("nothing", Is(Update::No)), ("update", Is(Update::Yes))])
+    word(key, it, &[("nothing", Update::No), ("update", Update::Yes)])
 });
 
 /// Whether a conflict updates the row that is there.
@@ -135,45 +131,27 @@ pub(super) enum Set {
 pub(super) const RETURNING: Kind<Returning> =
     text("\"empty\", \"existing\" or \"error\"", |key, it| {
         let words = [
-            ("empty", Is(Returning::Empty)),
-            ("existing", Is(Returning::Existing)),
-            ("error", Is(Returning::Error)),
+            ("empty", Returning::Empty),
+            ("existing", Returning::Existing),
+            ("error", Returning::Error),
         ];
         word(key, it, &words)
     });
 
 pub(super) const AFFECTED_ROWS: Kind<AffectedRows> =
     text("\"actual\" or \"requested\"", |key, it| {
-        let words =
-            [("actual", Is(AffectedRows::Actual)), ("requested", Is(AffectedRows::Requested))];
+        let words = [("actual", AffectedRows::Actual), ("requested", AffectedRows::Requested)];
         word(key, it, &words)
     });
 
 pub(super) const PROSE: Kind<String> = text("a string", |_, it| Ok(it.to_owned()));
 
-/// What a word stands for.
-#[derive(Clone, Copy)]
-enum Word<T> {
-    Is(T),
-    /// It is to come.
-    Later,
-}
-
-use Word::{Is, Later};
-
-fn word<T: Copy>(
-    key: &'static str,
-    text: &str,
-    words: &[(&'static str, Word<T>)],
-) -> Result<T, Problem> {
-    match words.iter().find(|(it, _)| *it == text) {
-        Some((_, Is(value))) => Ok(*value),
-        Some((_, Later)) => Err(Problem::Unavailable(format!("{key} = {text:?}"))),
-        None => {
-            let hint = Hint::of(text, words.iter().map(|(it, _)| *it));
-            Err(invalid(key, text, Reason::Word(hint)))
-        }
-    }
+fn word<T: Copy>(key: &'static str, text: &str, words: &[(&'static str, T)]) -> Result<T, Problem> {
+    let found = words.iter().find(|(it, _)| *it == text).map(|(_, value)| *value);
+    found.ok_or_else(|| {
+        let hint = Hint::of(text, words.iter().map(|(it, _)| *it));
+        invalid(key, text, Reason::Word(hint))
+    })
 }
 
 const fn text<T>(

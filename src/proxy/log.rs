@@ -82,8 +82,7 @@ impl<'a> SessionLog<'a> {
                 tracing::$level!(
                     outcome = conflict.outcome.name(),
                     reason = reason(conflict.outcome),
-                    strategy = matches!(conflict.outcome, Outcome::Absorbed | Outcome::Observed)
-                        .then_some("react"),
+                    strategy = strategy(conflict),
                     rule = conflict.rule.as_ref().map(|(id, _)| id.as_str()),
                     constraint = conflict.constraint.as_ref().map(|it| it.name.as_str()),
                     schema = conflict.constraint.as_ref().map(|it| it.schema.as_str()),
@@ -127,11 +126,32 @@ impl Notes for SessionLog<'_> {
                     "catalog lookup failed: nothing is absorbed"
                 );
             }
+            Note::NotRewritten { table, doubt } => {
+                let sqlstate = doubt.sqlstate().map(|it| it.to_string());
+                tracing::warn!(
+                    client,
+                    session,
+                    table,
+                    reason = doubt.name(),
+                    sqlstate,
+                    "not rewritten: the strategy is react for this table"
+                );
+            }
             Note::OutOfStep { tag } => {
                 let reply = char::from(tag).escape_default().to_string();
                 tracing::warn!(client, session, reply, "unexpected reply: nothing is absorbed");
             }
         }
+    }
+}
+
+/// How it was dealt with, where it was.
+fn strategy(conflict: &Conflict) -> Option<&'static str> {
+    match conflict.outcome {
+        Outcome::Absorbed | Outcome::Observed | Outcome::LeftOut => {
+            Some(conflict.strategy.as_str())
+        }
+        Outcome::Shown(_) | Outcome::Alert => None,
     }
 }
 

@@ -30,6 +30,10 @@ pub struct Index {
     /// The [conflict target](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT)
     /// that stands for this index alone; `None` if none does.
     pub conflict_target: Option<String>,
+    /// Its key as a conflict target has it, without parentheses; `None` if another has the same.
+    pub key: Option<String>,
+    /// The predicate of a partial index.
+    pub predicate: Option<String>,
     /// The columns of its table, in their order.
     pub table_columns: Vec<TableColumn>,
 }
@@ -114,9 +118,11 @@ impl Catalog {
             root_name,
             columns,
             target,
+            key,
+            predicate,
             table_columns,
             flags @ ..,
-        ] = <[_; 12]>::try_from(row).ok()?;
+        ] = <[_; 14]>::try_from(row).ok()?;
         let constraint = |schema, table, name| {
             Some(Constraint { schema: text(schema)?, table: text(table)?, name: text(name)? })
         };
@@ -131,10 +137,9 @@ impl Catalog {
                 .split(|byte| *byte == b',')
                 .map(TableColumn::read)
                 .collect::<Option<_>>()?,
-            conflict_target: match target {
-                Some(target) => Some(text(Some(target))?),
-                None => None,
-            },
+            conflict_target: some_text(target).ok()?,
+            key: some_text(key).ok()?,
+            predicate: some_text(predicate).ok()?,
         };
         self.insert(constraint(schema, table, name)?, index);
         Some(())
@@ -143,8 +148,13 @@ impl Catalog {
 
 /// A text of the lookup's answer, which comes in UTF-8 and in hexadecimal digits, whatever the
 /// client's encoding is.
-fn text(hexadecimal: Option<&[u8]>) -> Option<String> {
+pub(super) fn text(hexadecimal: Option<&[u8]>) -> Option<String> {
     String::from_utf8(hex::decode(hexadecimal?).ok()?).ok()
+}
+
+/// The same of what may be NULL: `Err` for what cannot be read.
+fn some_text(hexadecimal: Option<&[u8]>) -> Result<Option<String>, ()> {
+    hexadecimal.map(|digits| text(Some(digits)).ok_or(())).transpose()
 }
 
 impl FromIterator<(Constraint, Index)> for Catalog {
@@ -203,14 +213,14 @@ pub fn lookup(rules: &Ruleset) -> Bytes {
     let arrays = [byte_array(&names), byte_array(&patterns)];
     let command = build::command(NAME, LOOKUP, &arrays);
     // One that failed has left its statement behind.
-    [build::close_statement(NAME), command].concat().into()
+    [build::close_statement(NAME.as_bytes()), command].concat().into()
 }
 
 const NAME: &str = "pgabsorb_lookup";
 
 /// The text form of an [array](https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO) of
 /// `bytea`.
-fn byte_array(items: &[&str]) -> String {
+pub(super) fn byte_array(items: &[&str]) -> String {
     let items: Vec<_> = items.iter().map(|item| format!(r#""\\x{}""#, hex::encode(item))).collect();
     format!("{{{}}}", items.join(","))
 }
@@ -254,21 +264,23 @@ WITH RECURSIVE listed (relation) AS (
     WHERE i.indisunique AND i.indrelid OPERATOR(pg_catalog.=) ANY (SELECT x.indrelid
         FROM guarding g
         JOIN pg_catalog.pg_index x ON x.indexrelid OPERATOR(pg_catalog.=) g.leaf)
+), target AS (
+    SELECT k.indexrelid, pg_catalog.array_to_string(k.key, ', ') AS key,
+        CASE WHEN (SELECT is_set FROM path) THEN pg_catalog.pg_get_expr(k.indpred, k.indrelid) END AS predicate
+    FROM keyed k
+    WHERE NOT EXISTS (
+        SELECT FROM keyed other
+        WHERE other.indrelid OPERATOR(pg_catalog.=) k.indrelid
+          AND other.indexrelid OPERATOR(pg_catalog.<>) k.indexrelid
+          AND other.key OPERATOR(pg_catalog.@>) k.key AND other.key OPERATOR(pg_catalog.<@) k.key)
 ), answer AS (
     SELECT n.nspname, t.relname, c.relname AS name,
         rn.nspname AS root_schema, rt.relname AS root_table, rc.relname AS root_name,
         (SELECT pg_catalog.string_agg(a.attname::pg_catalog.text, ', ' ORDER BY a.attnum)
          FROM pg_catalog.pg_attribute a WHERE a.attrelid OPERATOR(pg_catalog.=) g.leaf) AS columns,
         CASE WHEN o.conname IS NOT NULL THEN pg_catalog.format('ON CONSTRAINT %I', o.conname)
-        WHEN k.key IS NOT NULL AND NOT EXISTS (
-            SELECT FROM keyed other
-            WHERE other.indrelid OPERATOR(pg_catalog.=) k.indrelid
-              AND other.indexrelid OPERATOR(pg_catalog.<>) k.indexrelid
-              AND other.key OPERATOR(pg_catalog.@>) k.key AND other.key OPERATOR(pg_catalog.<@) k.key)
-        THEN pg_catalog.concat_ws(' WHERE ',
-            pg_catalog.format('(%s)', pg_catalog.array_to_string(k.key, ', ')),
-            CASE WHEN (SELECT is_set FROM path) THEN pg_catalog.pg_get_expr(k.indpred, k.indrelid) END)
-        END AS target,
+        WHEN d.key IS NOT NULL THEN pg_catalog.concat_ws(' WHERE ', pg_catalog.format('(%s)', d.key), d.predicate)
+        END AS target, d.key, d.predicate,
         (SELECT pg_catalog.string_agg(pg_catalog.concat(
             pg_catalog.encode(pg_catalog.convert_to(a.attname::pg_catalog.text, 'UTF8'), 'hex'),
             CASE WHEN a.attnum OPERATOR(pg_catalog.=) ANY (
@@ -296,6 +308,7 @@ WITH RECURSIVE listed (relation) AS (
     JOIN pg_catalog.pg_class rt ON rt.oid OPERATOR(pg_catalog.=) ri.indrelid
     JOIN pg_catalog.pg_namespace rn ON rn.oid OPERATOR(pg_catalog.=) rt.relnamespace
     LEFT JOIN keyed k ON k.indexrelid OPERATOR(pg_catalog.=) g.leaf
+    LEFT JOIN target d ON d.indexrelid OPERATOR(pg_catalog.=) g.leaf
     LEFT JOIN pg_catalog.pg_constraint o ON o.conindid OPERATOR(pg_catalog.=) g.leaf
         AND o.contype OPERATOR(pg_catalog.=) ANY ('{p,u}'::pg_catalog."char"[])
 )
@@ -307,6 +320,8 @@ SELECT pg_catalog.encode(pg_catalog.convert_to(a.nspname::pg_catalog.text, 'UTF8
     pg_catalog.encode(pg_catalog.convert_to(a.root_name::pg_catalog.text, 'UTF8'), 'hex'),
     pg_catalog.encode(pg_catalog.convert_to(a.columns, 'UTF8'), 'hex'),
     pg_catalog.encode(pg_catalog.convert_to(a.target, 'UTF8'), 'hex'),
+    pg_catalog.encode(pg_catalog.convert_to(a.key, 'UTF8'), 'hex'),
+    pg_catalog.encode(pg_catalog.convert_to(a.predicate, 'UTF8'), 'hex'),
     a.table_columns, a.immediate, a.plain, a.partitioned
 FROM answer a
 ORDER BY 1, 2, 3

@@ -10,11 +10,11 @@ use super::catalog::{Catalog, Index};
 use super::recovery::{self, Reason};
 
 /// What a conflict does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Doing<'a> {
     Nothing,
     /// These columns get the values that were to be inserted.
-    Update(&'a [&'a str]),
+    Update(Vec<&'a str>),
     /// The row that is there is returned: a column of it is set to itself.
     Touch(&'a str),
     /// The same, where the server can do so without a new version of the row.
@@ -36,30 +36,35 @@ impl Session {
         let at_root = recovery::is_target(insert, &index.root);
         let index = if at_root { catalog.index(&index.root) } else { Some(index) };
         let index = index.ok_or(Reason::NoConflictTarget)?;
-        let set = columns_to_set(rule, insert, index)?;
-        let doing = match &set {
-            Some(set) if !set.is_empty() => Doing::Update(set),
-            _ if !insert.returning || rule.returning != Returning::Existing => Doing::Nothing,
-            _ if self.server_version >= DO_SELECT => Doing::Select,
-            _ => Doing::Touch(column_to_touch(index).ok_or(Reason::NoConflictTarget)?),
-        };
-        let target = if doing == Doing::Nothing && self.absorbs_all(catalog, index) {
+        let doing = self.doing(insert, rule, index)?;
+        let target = if doing.is_nothing() && self.absorbs_all(catalog, index) {
             ""
         } else {
             index.conflict_target.as_deref().ok_or(Reason::NoConflictTarget)?
         };
-        let mut clause = BytesMut::new();
-        for part in [" ON CONFLICT ", target, " DO "] {
-            clause.put_slice(part.as_bytes());
-        }
-        doing.write(name_of_target(text, insert).as_ref(), &mut clause);
-        clause.put_u8(b' ');
+        let clause = doing.clause(target, text, insert);
         let readable = clause.is_ascii() || self.syntax.encoding == sql::Encoding::Utf8;
         if readable { Ok(clause.freeze()) } else { Err(Reason::NoConflictTarget) }
     }
 
+    /// What a conflict does by this rule.
+    pub(super) fn doing<'a>(
+        &self,
+        insert: &'a Insert,
+        rule: &'a Rule,
+        index: &'a Index,
+    ) -> Result<Doing<'a>, Reason> {
+        let set = columns_to_set(rule, insert, index)?.filter(|set| !set.is_empty());
+        Ok(match set {
+            Some(set) => Doing::Update(set),
+            None if !insert.returning || rule.returning != Returning::Existing => Doing::Nothing,
+            None if self.server_version >= DO_SELECT => Doing::Select,
+            None => Doing::Touch(column_to_touch(index).ok_or(Reason::NoConflictTarget)?),
+        })
+    }
+
     /// Whether any conflict at all on the index's table would do nothing.
-    fn absorbs_all(&self, catalog: &Catalog, index: &Index) -> bool {
+    pub(super) fn absorbs_all(&self, catalog: &Catalog, index: &Index) -> bool {
         let others = || catalog.siblings(&index.root).filter(|it| **it != index.root);
         let absorbed = |other: &Constraint| {
             let rule = self.rules.find(other, &self.origin);
@@ -74,14 +79,31 @@ impl Session {
 }
 
 impl Doing<'_> {
-    /// `target` is what the statement calls its table.
-    fn write(self, target: &[u8], out: &mut BytesMut) {
+    pub(super) fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
+
+    /// The whole clause for a statement in `text`, with a space on either side.
+    pub(super) fn clause(&self, target: &str, text: &[u8], insert: &Insert) -> BytesMut {
+        let mut clause = BytesMut::from(&b" ON CONFLICT "[..]);
+        if !target.is_empty() {
+            clause.put_slice(target.as_bytes());
+            clause.put_u8(b' ');
+        }
+        clause.put_slice(b"DO ");
+        self.write(text, insert, &mut clause);
+        clause.put_u8(b' ');
+        clause
+    }
+
+    /// What follows DO.
+    fn write(&self, text: &[u8], insert: &Insert, out: &mut BytesMut) {
         match self {
             Self::Nothing => out.put_slice(b"NOTHING"),
             Self::Select => out.put_slice(b"SELECT"),
             Self::Touch(column) => {
                 out.put_slice(format!("UPDATE SET {} = ", quoted(column)).as_bytes());
-                out.put_slice(target);
+                out.put_slice(&name_of_target(text, insert));
                 out.put_slice(format!(".{}", quoted(column)).as_bytes());
             }
             Self::Update(columns) => {
@@ -133,7 +155,7 @@ fn name_of_target<'a>(text: &'a [u8], insert: &Insert) -> std::borrow::Cow<'a, [
 }
 
 /// A name as an identifier that no keyword or folding changes.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

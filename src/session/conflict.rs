@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::rules::{Action, AffectedRows, Constraint, OnConflict, Rule};
+use crate::rules::{Action, AffectedRows, Constraint, OnConflict, Rule, Strategy};
 use crate::sql::{self, Insert};
 use crate::wire::backend::ErrorFields;
 use crate::wire::build;
@@ -11,13 +11,13 @@ use crate::wire::frame::Frame;
 use super::asked::{Asked, rows_requested};
 use super::catalog::Catalog;
 use super::expected::{Entry, Execution, Expected, Object, Query};
-use super::guard::Piece;
 use super::held::{Again, Held, Stage};
 use super::ledger::{Failed, Segment};
 use super::name::Name;
 use super::output::{Conflict, Note, Outcome};
 use super::passage::Passage;
 use super::recovery::{self, Answer, Reason, ReplyTo, Scope, Situation};
+use super::splice::Piece;
 use super::text::Kind;
 use super::{Fate, Session, redo};
 
@@ -67,10 +67,13 @@ impl Session {
                 Some(Expected::FunctionCall) => (Asked::NotInsert, Again::Not),
                 _ => (Asked::Unclassified, Again::Not),
             },
-            Failed::Extended { failed: Expected::Execute(execution), skipped } => {
-                (self.asked_in(&execution), Again::Execute { execution, skipped })
-            }
-            Failed::Extended { .. } | Failed::Unasked => (Asked::Unclassified, Again::Not),
+            Failed::Extended { failed, skipped } => match failed.expected {
+                Expected::Execute(execution) => {
+                    (self.asked_in(&execution), Again::Execute { execution, skipped })
+                }
+                _ => (Asked::Unclassified, Again::Not),
+            },
+            Failed::Unasked => (Asked::Unclassified, Again::Not),
         };
         let (scope, replies) = self.scope(&again, segment);
         let fields = ErrorFields::new(frame.body());
@@ -105,7 +108,7 @@ impl Session {
         let asked = Asked::of(&query.text, self.syntax, guarded.map(|range| range.start));
         let again = Again::Query {
             text: text.clone(),
-            spliced: query.splice.is_some(),
+            spliced: query.splice.as_ref().is_some_and(|splice| splice.has_commands()),
             guarded: guarded.is_some(),
             cut: query.cut,
         };
@@ -218,6 +221,7 @@ impl Session {
     fn describe(&self, fields: &ErrorFields<'_>, asked: &Asked) -> Conflict {
         Conflict {
             outcome: Outcome::Shown(Reason::NotListed),
+            strategy: Strategy::React,
             rule: None,
             constraint: self.constraint(fields),
             columns: None,
@@ -251,7 +255,7 @@ impl Session {
 /// The number of rows that the client is told in the place of the true one, if the rule wants that.
 ///
 /// With RETURNING the rows themselves tell; what updates the rows that are there counts them.
-fn told_rows(rule: &Rule, insert: Option<&Insert>) -> Option<u32> {
+pub(super) fn told_rows(rule: &Rule, insert: Option<&Insert>) -> Option<u32> {
     let insert = insert.filter(|insert| !insert.returning)?;
     let wanted =
         rule.affected_rows == AffectedRows::Requested && rule.on_conflict == OnConflict::Nothing;

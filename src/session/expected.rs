@@ -7,10 +7,11 @@ use bytes::Bytes;
 use crate::wire::backend::SqlState;
 
 use super::block::Effect;
-use super::guard::{Piece, Splice};
 use super::name::Name;
+use super::rewrite::Rewritten;
+use super::splice::{Piece, Splice};
 use super::statements::{Bound, Prepared};
-use super::text::{Renames, Text};
+use super::text::{Kind, Renames, Text};
 
 /// A reply that is to come, named for the message that asked for it.
 #[derive(Debug)]
@@ -75,6 +76,39 @@ impl Expected {
             Self::Query(query) => &query.text.renames,
             Self::Execute(Execution { bound: Some(bound), .. }) => &bound.prepared.text.renames,
             _ => &Renames::Any,
+        }
+    }
+
+    /// What the statement that it is about was rewritten to, with the client's text.
+    fn addition(&self) -> Option<(&Rewritten, &[u8])> {
+        let prepared = match self {
+            Self::Parse { prepared, .. } => prepared.as_ref(),
+            Self::Bind { bound, .. } => bound.as_ref().map(|bound| &bound.prepared),
+            Self::Execute(execution) => execution.bound.as_ref().map(|bound| &bound.prepared),
+            _ => None,
+        }?;
+        match &prepared.text.kind {
+            Kind::MayInsert(text) => Some((prepared.rewritten.as_deref()?, text)),
+            _ => None,
+        }
+    }
+
+    /// What the statement that it is about was rewritten to.
+    pub(super) fn rewritten(&self) -> Option<&Rewritten> {
+        match self {
+            Self::Query(query) => query.splice.as_ref()?.rewritten(),
+            _ => Some(self.addition()?.0),
+        }
+    }
+
+    /// Where the character at a position of the text that was sent stands in the client's.
+    pub(super) fn clients_position(&self, position: usize) -> usize {
+        match (self, self.addition()) {
+            (Self::Query(Query { splice: Some(splice), .. }), _) => {
+                splice.clients_position(position)
+            }
+            (_, Some((rewritten, text))) => rewritten.places(text).clients_position(position),
+            _ => position,
         }
     }
 
@@ -147,10 +181,12 @@ impl Query {
         if ends { splice.complete() } else { splice.current() }.cloned()
     }
 
-    /// Whether an error means that the server has refused the spliced text as a whole.
-    pub(super) fn is_refused(&mut self, sqlstate: Option<SqlState>) -> bool {
+    /// Whether an error means that the server has refused the spliced text as a whole; `alone` is
+    /// whether nothing else is undone with it.
+    pub(super) fn is_refused(&mut self, sqlstate: Option<SqlState>, alone: bool) -> bool {
         let splice = self.splice.as_ref().zip(sqlstate);
-        self.refused |= splice.is_some_and(|(splice, sqlstate)| splice.is_refused_by(sqlstate));
+        self.refused |=
+            splice.is_some_and(|(splice, sqlstate)| splice.is_refused_by(sqlstate, alone));
         self.refused
     }
 }
@@ -171,6 +207,8 @@ pub(super) struct Execution {
 pub(super) struct Command {
     pub(super) purpose: Purpose,
     pub(super) closes: u8,
+    /// The prepared statement of the client's that it makes.
+    pub(super) makes: Option<(Name, Arc<Prepared>)>,
 }
 
 /// What a command of the proxy's own is for.
@@ -184,6 +222,10 @@ pub(super) enum Purpose {
     RollbackTo,
     /// Asks the catalog.
     Lookup,
+    /// Asks what a table's name means in this session.
+    Verify,
+    /// Makes a prepared statement, which was rewritten, of the client's own text.
+    Restore,
     /// Runs a statement of the client's again, with ON CONFLICT.
     Redo,
     /// Fails, so that the transaction is aborted as the client will be told.
@@ -196,11 +238,13 @@ pub(super) struct Entry {
     pub(super) expected: Expected,
     /// The client's message, where it may have to be sent again; else empty.
     pub(super) message: Bytes,
+    /// Whether the client has had the reply already.
+    pub(super) is_answered: bool,
 }
 
 impl From<Expected> for Entry {
     fn from(expected: Expected) -> Self {
-        Self { expected, message: Bytes::new() }
+        Self { expected, message: Bytes::new(), is_answered: false }
     }
 }
 
@@ -220,6 +264,10 @@ pub(super) enum Step {
 }
 
 impl Command {
+    pub(super) fn new(purpose: Purpose, closes: u8) -> Self {
+        Self { purpose, closes, makes: None }
+    }
+
     fn step(&mut self, tag: u8) -> Step {
         match tag {
             b'3' if self.closes <= 1 => Step::Last,

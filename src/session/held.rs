@@ -22,11 +22,11 @@ use super::asked::Asked;
 use super::block::Effect;
 use super::conflict::Verdict;
 use super::expected::{Entry, Execution, Expected, Purpose, Query};
-use super::guard::{Splice, characters};
 use super::output::{Conflict, Note, Outcome};
 use super::passage::Passage;
 use super::plan::NARROW;
 use super::recovery::{Answer, Reason, Scope};
+use super::splice::{Splice, characters};
 use super::text::{Kind, Text};
 use super::{Fate, Session, redo};
 
@@ -95,6 +95,14 @@ pub(super) struct Waiting {
     pub(super) message: Bytes,
     /// How many characters of the text that the client sent stood before a Query's.
     pub(super) cut: usize,
+    /// Whether the client has had the reply already.
+    pub(super) is_answered: bool,
+}
+
+impl Waiting {
+    pub(super) fn new(message: Bytes) -> Self {
+        Self { message, cut: 0, is_answered: false }
+    }
 }
 
 impl Held {
@@ -139,7 +147,7 @@ impl Held {
     /// What the client has sent behind the statement, and the server has not done.
     fn take_behind(&mut self) -> Vec<Waiting> {
         if let Some((rest, cut)) = self.rest() {
-            return vec![Waiting { message: build::query(rest), cut }];
+            return vec![Waiting { cut, ..Waiting::new(build::query(rest)) }];
         }
         let Again::Execute { skipped, .. } = &mut self.again else { return Vec::new() };
         let mut messages: Vec<_> = skipped.drain(..).map(|entry| entry.message).collect();
@@ -147,7 +155,7 @@ impl Held {
         if self.owes_ready {
             messages.push(build::sync());
         }
-        messages.into_iter().map(|message| Waiting { message, cut: 0 }).collect()
+        messages.into_iter().map(Waiting::new).collect()
     }
 
     /// What stands behind the statement in the client's text, and how many characters before it.
@@ -378,7 +386,7 @@ impl Session {
         if let Some(query) = self.ledger.query() {
             query.readies = true;
         } else if held.owes_ready {
-            self.waiting.push_back(Waiting { message: build::sync(), cut: 0 });
+            self.waiting.push_back(Waiting::new(build::sync()));
         }
         let redo = purpose == Purpose::Redo;
         let reason = if redo { Reason::RedoFailed } else { Reason::UndoFailed };
@@ -387,10 +395,15 @@ impl Session {
 
     /// A spliced text was refused as a whole, so it is sent again as the client wrote it: the
     /// server's own words about it are the client's.
-    pub(super) fn resend(&mut self, text: Text, passage: &mut Passage<'_, '_>) {
-        let Kind::MayInsert(bytes) = &text.kind else { return };
-        passage.ask_backend(&build::query(bytes));
-        self.ledger.sent(Expected::Query(Query::plain(text)));
+    pub(super) fn resend(&mut self, query: Query, passage: &mut Passage<'_, '_>) {
+        let Kind::MayInsert(bytes) = &query.text.kind else { return };
+        let message = build::query(bytes);
+        if query.splice.is_some_and(|splice| splice.has_commands()) {
+            passage.ask_backend(&message);
+            self.ledger.sent(Expected::Query(Query::plain(query.text)));
+        } else {
+            self.waiting.push_front(Waiting::new(message));
+        }
     }
 }
 

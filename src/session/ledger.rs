@@ -42,9 +42,19 @@ pub(super) enum Failed {
     /// The head, which stays until its ReadyForQuery.
     Head,
     /// An extended-query message; the server skips what follows up to Sync.
-    Extended { failed: Expected, skipped: Vec<Entry> },
+    Extended { failed: Entry, skipped: Vec<Entry> },
     /// Nothing that was asked.
     Unasked,
+}
+
+impl Failed {
+    /// What has failed, if it is no longer the head.
+    pub(super) fn expected(&self) -> Option<&Expected> {
+        match self {
+            Self::Extended { failed, .. } => Some(&failed.expected),
+            Self::Head | Self::Unasked => None,
+        }
+    }
 }
 
 /// What the server has done since the last ReadyForQuery.
@@ -83,6 +93,8 @@ pub(super) struct Ledger {
     queue: VecDeque<Entry>,
     /// Bytes of the messages that may have to be sent again.
     kept: usize,
+    /// Whether all messages up to the next Sync may have to be sent again.
+    retains: bool,
     /// Savepoints that are not released yet.
     guards: usize,
     /// What a command of the proxy's own that failed, or was skipped, may have left behind.
@@ -105,6 +117,7 @@ impl Ledger {
         Self {
             queue: VecDeque::from([Expected::Startup.into()]),
             kept: 0,
+            retains: false,
             guards: 0,
             behind: Behind::Nothing,
             here: Block::Unknown,
@@ -142,6 +155,17 @@ impl Ledger {
     /// Bytes of the messages that may have to be sent again.
     pub(super) fn kept(&self) -> usize {
         self.kept
+    }
+
+    /// Whether all messages from here on may have to be sent again, up to the next Sync.
+    pub(super) fn retain(&mut self, retains: bool) {
+        self.retains = retains;
+    }
+
+    /// Whether they may; beyond so many bytes none is kept any more.
+    pub(super) fn retains(&mut self, limit: usize) -> bool {
+        self.retains &= self.kept < limit;
+        self.retains
     }
 
     /// Savepoints that are not released yet.
@@ -245,6 +269,13 @@ impl Ledger {
             }
             (Intake::SkippingToSync, _) => {}
             (Intake::Reading, _) => self.push(entry),
+        }
+    }
+
+    /// The client has had the reply to the last message already.
+    pub(super) fn mark_answered(&mut self) {
+        if let Some(entry) = self.queue.back_mut() {
+            entry.is_answered = true;
         }
     }
 
@@ -354,7 +385,7 @@ impl Ledger {
         if self.queue.is_empty() {
             self.intake = Intake::SkippingToSync;
         }
-        Failed::Extended { failed: failed.expected, skipped }
+        Failed::Extended { failed, skipped }
     }
 
     fn part(&mut self, tag: u8) -> Received {

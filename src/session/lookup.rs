@@ -55,7 +55,7 @@ impl Session {
     /// The lookup's messages, without a Sync.
     pub(super) fn look_up(&mut self) -> Bytes {
         self.lookup = Lookup::Asked(Some(Box::default()));
-        let command = Command { purpose: Purpose::Lookup, closes: build::COMMAND_CLOSES + 1 };
+        let command = Command::new(Purpose::Lookup, build::COMMAND_CLOSES + 1);
         self.ledger.sent(Expected::Own(command));
         catalog::lookup(&self.rules)
     }

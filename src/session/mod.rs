@@ -21,9 +21,11 @@ pub mod catalog;
 mod clause;
 mod conflict;
 mod expected;
+mod fallback;
 mod guard;
 mod held;
 mod ledger;
+mod left_out;
 mod lookup;
 mod name;
 pub mod output;
@@ -32,10 +34,14 @@ mod plan;
 pub mod recovery;
 mod redo;
 mod replies;
+pub mod rewrite;
+mod simple;
+mod splice;
 mod statements;
 mod text;
+pub mod verified;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -50,14 +56,17 @@ use crate::wire::frontend::{self, Target};
 
 use catalog::{Catalog, SharedCatalog};
 use expected::Object;
+use fallback::{Fallback, Suspect};
 use held::{Held, Waiting};
 use ledger::Ledger;
 use lookup::Lookup;
 use name::Name;
-use output::Output;
+use output::{Note, Output};
 use passage::{Passage, Towards};
 use plan::Plan;
+use rewrite::Doubt;
 use statements::Statements;
+use verified::{Named, Verified};
 
 /// The one thing a session cannot go on after: the server broke the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -111,6 +120,16 @@ pub struct Session {
     held: Option<Box<Held>>,
     /// The client's reply to a guarded statement or a redo, until it is sure that it stands.
     kept: BytesMut,
+    /// What the session has made sure of, about the tables it rewrites INSERTs into.
+    verified: Verified,
+    /// Why INSERTs were not rewritten, as far as that was told.
+    doubts: HashSet<(Named, Doubt)>,
+    /// What is to be told next.
+    notes: Vec<Note>,
+    /// What runs in the place of what the server has refused.
+    fallback: Option<Fallback>,
+    /// What of that is under way.
+    suspect: Option<Suspect>,
     /// What the client sent behind a statement that had to be recovered.
     waiting: VecDeque<Waiting>,
     pace: Pace,
@@ -168,6 +187,11 @@ impl Session {
             server_version: 0,
             held: None,
             kept: BytesMut::new(),
+            verified: Verified::default(),
+            doubts: HashSet::new(),
+            notes: Vec::new(),
+            fallback: None,
+            suspect: None,
             waiting: VecDeque::new(),
             pace: Pace::Free,
             window: plan::WIDE,
@@ -195,6 +219,11 @@ impl Session {
                         self.frontend = before;
                         self.stall(&mut passage);
                     }
+                    Plan::Ask(asks) => {
+                        self.frontend = before;
+                        self.stalled = true;
+                        passage.insert(&asks);
+                    }
                     plan => passage.carry_out(plan, frame.bytes.len()),
                 },
                 Ok(Step::More(bytes)) => passage.pass(bytes.len()),
@@ -202,6 +231,7 @@ impl Session {
                 Err(BadLength { .. }) => self.frontend_is_raw = true,
             }
         }
+        self.tell(&mut passage);
         passage.finish()
     }
 
@@ -234,6 +264,12 @@ impl Session {
                     self.stalled = true;
                     break;
                 }
+                Plan::Ask(asked) => {
+                    passage.ask_backend(&asked);
+                    self.waiting.push_front(next);
+                    self.stalled = true;
+                    return;
+                }
                 Plan::Pass { before, after } => {
                     for bytes in [&before, &next.message, &after] {
                         passage.ask_backend(bytes);
@@ -243,6 +279,9 @@ impl Session {
                     passage.ask_backend(&before);
                     passage.ask_backend(&message);
                 }
+            }
+            if next.is_answered {
+                self.ledger.mark_answered();
             }
         }
         if asks && self.needs_flush() {
@@ -284,7 +323,15 @@ impl Session {
             }
         }
         self.send_waiting(passage);
+        self.tell(passage);
         Ok(())
+    }
+
+    /// Tells what has been noted.
+    fn tell(&mut self, passage: &mut Passage<'_, '_>) {
+        for note in self.notes.drain(..) {
+            passage.note(note);
+        }
     }
 
     /// The server's side has ended: what was held back of it is shown.

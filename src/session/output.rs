@@ -1,9 +1,10 @@
 //! What leaves the session: bytes to either side, and facts for the log.
 
-use crate::rules::{Action, Constraint, Origin};
+use crate::rules::{Action, Constraint, Origin, Strategy};
 use crate::wire::backend::{SqlState, TransactionStatus};
 
 use super::recovery::Reason;
+use super::rewrite::Doubt;
 
 /// Where a session's effects go. The shell writes to sockets and logs; tests record.
 pub trait Output {
@@ -25,6 +26,14 @@ pub enum Note {
         /// The server's error, if it was one.
         sqlstate: Option<SqlState>,
     },
+    /// INSERTs into a table are sent as they are, though a rule wants them rewritten: told once a
+    /// session for each table and reason.
+    NotRewritten {
+        /// The table's name, as the statement has it.
+        table: String,
+        /// Why.
+        doubt: Doubt,
+    },
     /// Replies came that nobody asked for: from here on the session only forwards.
     OutOfStep {
         /// The tag of the reply.
@@ -43,6 +52,9 @@ pub enum Outcome {
     Shown(Reason),
     /// It was shown, and a rule says that this key must never repeat.
     Alert,
+    /// Fewer rows were inserted than the statement meant to: duplicates, or rows that a trigger has
+    /// left out.
+    LeftOut,
 }
 
 impl Outcome {
@@ -54,15 +66,19 @@ impl Outcome {
             Self::Observed => "observed",
             Self::Shown(_) => "shown",
             Self::Alert => "alert",
+            Self::LeftOut => "left_out",
         }
     }
 }
 
-/// One 23505: which constraint, whose statement, what the client got to see, and why.
+/// One 23505, or rows that a rewritten statement has left out: which constraint, whose statement,
+/// what the client got to see, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conflict {
     /// What the client got to see.
     pub outcome: Outcome,
+    /// How it was dealt with.
+    pub strategy: Strategy,
     /// The `id` and the action of the first rule that lists the constraint.
     pub rule: Option<(String, Action)>,
     /// The constraint, as far as the error named it in readable text.

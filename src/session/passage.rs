@@ -57,7 +57,7 @@ impl<'a, 'o> Passage<'a, 'o> {
     /// The message that the next `count` bytes are goes on as planned.
     pub(super) fn carry_out(&mut self, plan: Plan, count: usize) {
         match plan {
-            Plan::Wait => {}
+            Plan::Wait | Plan::Ask(_) => {}
             Plan::Pass { before, after } => {
                 self.insert_any(&before);
                 self.pass(count);

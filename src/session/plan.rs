@@ -4,23 +4,24 @@
 //! Only an INSERT that a rule may concern is treated otherwise than by going on. Inside a
 //! transaction block a savepoint stands around it. Behind its Sync or Query the client's next
 //! messages wait until it is known how it ended, since it may have to be run again; within the
-//! segment they go on, and are kept, because the server skips them if it fails.
+//! segment they go on, and are kept, because the server skips them if it fails. One that is
+//! rewritten waits for nothing, once it is known what its table is.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::rules::{Action, Constraint};
-use crate::sql::{self, Encoding, Script, Statement, Target};
+use crate::rules::{Action, Constraint, Rule};
+use crate::sql::{self, Part, Statement, Target};
 use crate::wire::build;
 use crate::wire::frame::Frame;
 use crate::wire::frontend::{self, FrontendMessage};
 
-use super::block::Block;
+use super::block::{Block, Effect};
 use super::catalog::Catalog;
 use super::expected::{Entry, Execution, Expected, Object, Purpose, Query};
-use super::guard::Splice;
 use super::name::Name;
+use super::rewrite::{Ahead, Rewritten};
 use super::statements::{Bound, Prepared, Resolved};
 use super::text::{Kind, Text};
 use super::{Lookup, Pace, Session};
@@ -39,6 +40,8 @@ pub(super) const NARROW: usize = 8;
 pub(super) enum Plan {
     /// It waits until the server has answered what it has been sent.
     Wait,
+    /// The same, and something is asked first.
+    Ask(Bytes),
     /// It goes on, between commands of the proxy's own.
     Pass { before: Bytes, after: Bytes },
     /// Another goes in its place, behind commands of the proxy's own.
@@ -46,17 +49,11 @@ pub(super) enum Plan {
 }
 
 impl Plan {
-    const PASS: Self = Self::Pass { before: Bytes::new(), after: Bytes::new() };
-}
+    const PASS: Self = Self::pass(Bytes::new());
 
-/// What an INSERT asks for.
-enum Care {
-    Nothing,
-    /// The block is not known until replies have come.
-    Wait,
-    /// It stands alone: its error can be taken back.
-    Watch,
-    Guard(Splice),
+    pub(super) const fn pass(before: Bytes) -> Self {
+        Self::Pass { before, after: Bytes::new() }
+    }
 }
 
 impl Session {
@@ -93,7 +90,7 @@ impl Session {
 
     /// Whether this message has to wait.
     fn must_wait(&self, frame: &Frame<'_>) -> bool {
-        if self.held.is_some() {
+        if self.held.is_some() || self.fallback.is_some() {
             return true;
         }
         let busy = !self.ledger.is_drained() && !self.ledger.is_copying_in();
@@ -109,7 +106,8 @@ impl Session {
             // A statement that shares the segment cannot be told from it when it fails.
             self.pace = Pace::Free;
         }
-        if self.pace == Pace::Watching || self.ledger.guards() > 0 {
+        let retains = self.ledger.retains(KEPT_LIMIT);
+        if self.pace == Pace::Watching || self.ledger.guards() > 0 || retains {
             Bytes::copy_from_slice(frame.bytes)
         } else {
             Bytes::new()
@@ -134,7 +132,7 @@ impl Session {
                 Expected::Close { object: super::object(target), told: false }
             }
             FrontendMessage::Sync => {
-                self.statements.sent_end();
+                self.sent_end();
                 Expected::Sync
             }
             FrontendMessage::FunctionCall => Expected::FunctionCall,
@@ -154,7 +152,8 @@ impl Session {
     fn pass_query(&mut self, too_large: bool) -> Expected {
         let text = if too_large { Text::TOO_LARGE } else { Text::OTHER };
         if self.is_planning() {
-            self.ended_segment(&text);
+            self.sent_text(&text);
+            self.sent_end();
         }
         Expected::Query(Query::plain(text))
     }
@@ -162,7 +161,7 @@ impl Session {
     fn pass_parse(&mut self, name: &[u8], too_large: bool) -> Expected {
         let name = Name::new(name);
         if too_large && self.is_planning() {
-            let prepared = Some(self.prepared(Text::TOO_LARGE, b"", false));
+            let prepared = Some(self.prepared(Text::TOO_LARGE, b"", false, None));
             let told = self.statements.sent_statement(&name, prepared.clone());
             return Expected::Parse { name, prepared, told };
         }
@@ -175,9 +174,9 @@ impl Session {
     }
 
     /// A message of the client's is sent.
-    fn sent(&mut self, expected: Expected, message: Bytes) {
+    pub(super) fn sent(&mut self, expected: Expected, message: Bytes) {
         self.flushed = matches!(expected, Expected::Query(_) | Expected::Sync);
-        self.ledger.sent(Entry { expected, message });
+        self.ledger.sent(Entry { message, ..expected.into() });
     }
 
     /// Commands of the proxy's own are sent.
@@ -187,103 +186,73 @@ impl Session {
         bytes
     }
 
-    // === Simple query ===
-
-    fn query(&mut self, bytes: &[u8], cut: usize) -> Plan {
-        let text = Text::of(bytes, self.syntax);
-        let care = match &text.kind {
-            Kind::MayInsert(_) => self.care_for_query(bytes, cut),
-            _ if cut > 0 => self.care_for_query(bytes, cut),
-            _ => Care::Nothing,
-        };
-        let before = match care {
-            Care::Wait => return Plan::Wait,
-            _ => self.lookup_if_due(&text),
-        };
-        self.pace = if matches!(care, Care::Nothing) { Pace::Free } else { Pace::Barrier };
-        self.ended_segment(&text);
-        let Care::Guard(mut splice) = care else {
-            let query = Query { cut, reading: self.reading, ..Query::plain(text) };
-            self.sent(Expected::Query(query), Bytes::new());
-            return Plan::Pass { before, after: Bytes::new() };
-        };
-        let message = build::query(&std::mem::take(&mut splice.text));
-        let splice = Some(Box::new(splice));
-        let query = Query { splice, cut, reading: self.reading, ..Query::plain(text) };
-        self.sent(Expected::Query(query), Bytes::new());
-        Plan::Instead { before, message }
-    }
-
-    /// A Query is sent: what it does to names.
-    fn ended_segment(&mut self, text: &Text) {
-        self.statements.sent_end();
-        if !text.renames.is_none() {
-            self.statements.sent_renaming();
-        }
-    }
-
-    fn care_for_query(&self, text: &[u8], cut: usize) -> Care {
-        if cut == 0 && sql::is_plain(text) {
-            if !self.insert_table(text).is_some_and(|table| self.concerns(&table)) {
-                return Care::Nothing;
-            }
-            return match self.ledger.block() {
-                Block::Open => Care::Guard(Splice::whole(text)),
-                Block::None => Care::Watch,
-                Block::Unknown if !self.ledger.is_drained() => Care::Wait,
-                Block::Unknown | Block::Failed => Care::Nothing,
-            };
-        }
-        match sql::classify(text, self.syntax) {
-            Ok(script) => self.care_for_script(text, &script, cut),
-            Err(_) => Care::Nothing,
-        }
-    }
-
-    /// A text of several statements, or one that begins with a comment.
-    fn care_for_script(&self, text: &[u8], script: &Script, cut: usize) -> Care {
-        let concerns = |statement: &Statement| match statement {
-            Statement::Insert(insert) => !insert.on_conflict && self.concerns(&insert.table),
-            _ => false,
-        };
-        if cut == 0 && !script.statements.iter().any(|part| concerns(&part.statement)) {
-            return Care::Nothing;
-        }
-        if !self.ledger.is_drained() {
-            // Only then is it sure how the text is read.
-            return Care::Wait;
-        }
-        let counts = text.is_ascii() || self.syntax.encoding == Encoding::Utf8;
-        if counts {
-            let splice = Splice::of_script(text, script, self.ledger.block(), cut, concerns);
-            if splice.changes_anything() {
-                return Care::Guard(splice);
-            }
-        }
-        let alone = script.statements.len() == 1 && self.ledger.block() == Block::None;
-        if alone { Care::Watch } else { Care::Nothing }
-    }
-
     // === Extended query ===
 
     fn parse(&mut self, name: &[u8], text: &[u8], types: &[u8], message: Bytes) -> Plan {
+        let rewritten = match self.ahead_of_parse(text).filter(|_| name.is_ascii()) {
+            Some(Ahead::Wait) => return Plan::Wait,
+            Some(Ahead::Ask(asks)) => return Plan::Ask(asks),
+            Some(Ahead::Rewritten(rewritten)) => Some(rewritten),
+            Some(Ahead::AsItIs) | None => None,
+        };
+        let sent = rewritten.as_ref().map(|it| build::parse(name, &it.text(text), types));
+        let message = match &rewritten {
+            Some(_) => self.retain(message, || build::parse(name, text, types)),
+            None => message,
+        };
         let alike = sql::is_read_alike(text);
         let text = Text::of(text, self.syntax);
         let before = self.lookup_if_due(&text);
-        let prepared = (!text.is_other()).then(|| self.prepared(text, types, alike));
+        let keeps = !text.is_other();
+        let prepared = keeps.then(|| self.prepared(text, types, alike, rewritten));
         let name = Name::new(name);
         let told = self.statements.sent_statement(&name, prepared.clone());
         self.sent(Expected::Parse { name, prepared, told }, message);
-        Plan::Pass { before, after: Bytes::new() }
+        match sent {
+            Some(message) => Plan::Instead { before, message },
+            None => Plan::pass(before),
+        }
     }
 
-    fn prepared(&self, text: Text, types: &[u8], alike: bool) -> Arc<Prepared> {
+    /// What is to be done about the one INSERT of a text that is parsed.
+    fn ahead_of_parse(&mut self, text: &[u8]) -> Option<Ahead> {
+        if !self.rules.rewrites() || !sql::may_insert(text) {
+            return None;
+        }
+        let script = sql::classify(text, self.syntax).ok()?;
+        let [Part { statement: Statement::Insert(insert), .. }] = &script.statements[..] else {
+            return None;
+        };
+        if !self.ledger.is_drained() && !sql::is_read_alike(text) {
+            // Only then is it sure how the text is read.
+            return self.rewrites_any().then_some(Ahead::Wait);
+        }
+        Some(self.ahead(text, insert))
+    }
+
+    /// A message that has to be sent again if the server refuses what was rewritten, unless a
+    /// transaction block is open: what it refuses there, nothing undoes.
+    fn retain(&mut self, message: Bytes, built: impl FnOnce() -> Bytes) -> Bytes {
+        if self.ledger.block() != Block::Open {
+            self.ledger.retain(true);
+        }
+        let retains = self.ledger.retains(KEPT_LIMIT);
+        if retains && message.is_empty() { built() } else { message }
+    }
+
+    fn prepared(
+        &self,
+        text: Text,
+        types: &[u8],
+        alike: bool,
+        rewritten: Option<Arc<Rewritten>>,
+    ) -> Arc<Prepared> {
         let table = match &text.kind {
             Kind::MayInsert(text) => self.insert_table(text),
             _ => None,
         };
         let types = if table.is_some() { Bytes::copy_from_slice(types) } else { Bytes::new() };
-        Arc::new(Prepared { text, table, types, reading: self.reading, alike })
+        Arc::new(Prepared { text, table, types, reading: self.reading, alike, rewritten })
     }
 
     fn bind(&mut self, portal: &[u8], statement: &[u8], values: &[u8], message: Bytes) -> Plan {
@@ -292,19 +261,48 @@ impl Session {
             Resolved::Known(prepared) => Some(prepared),
             Resolved::Unsure | Resolved::Nothing => None,
         };
-        let before = match &prepared {
-            Some(prepared) => self.lookup_if_due(&prepared.text),
-            None => Bytes::new(),
+        let (prepared, before) = match prepared {
+            Some(prepared) => match self.as_it_stands(statement, prepared) {
+                Ok(stands) => stands,
+                Err(Ahead::Ask(asks)) => return Plan::Ask(asks),
+                Err(_) => return Plan::Wait,
+            },
+            None => (None, Bytes::new()),
+        };
+        let rewritten = prepared.as_ref().is_some_and(|prepared| prepared.rewritten.is_some());
+        let message = if rewritten {
+            self.retain(message, || build::bind(portal, statement, values))
+        } else {
+            message
         };
         let bound = prepared.map(|prepared| {
-            let kept = prepared.table.as_ref().is_some_and(|table| self.concerns(table));
+            let concerned = |table: &String| self.concerns(table);
+            let kept = rewritten || prepared.table.as_ref().is_some_and(concerned);
             let values = if kept { Bytes::copy_from_slice(values) } else { Bytes::new() };
-            Arc::new(Bound { prepared, values })
+            Arc::new(Bound { prepared, statement: Name::new(statement), values })
         });
         let portal = Name::new(portal);
         let told = self.statements.sent_portal(&portal, bound.clone());
         self.sent(Expected::Bind { portal, bound, told }, message);
-        Plan::Pass { before, after: Bytes::new() }
+        Plan::pass(before)
+    }
+
+    /// A prepared statement, as its table is now: where it was rewritten and that stands no more,
+    /// it is made of the client's own text first.
+    fn as_it_stands(
+        &mut self,
+        name: &[u8],
+        prepared: Arc<Prepared>,
+    ) -> Result<(Option<Arc<Prepared>>, Bytes), Ahead> {
+        let Some(rewritten) = &prepared.rewritten else {
+            let before = self.lookup_if_due(&prepared.text);
+            return Ok((Some(prepared), before));
+        };
+        if self.still_stands(rewritten)? {
+            return Ok((Some(prepared), Bytes::new()));
+        }
+        let (original, before) = self.restore(name, &prepared);
+        Ok((Some(original), before))
     }
 
     fn execute(&mut self, portal: &[u8], max_rows: i32, message: Bytes) -> Plan {
@@ -315,13 +313,14 @@ impl Session {
             Resolved::Unsure | Resolved::Nothing => None,
         };
         let table = bound.as_ref().and_then(|bound| bound.prepared.table.as_ref());
-        let concerned = table.is_some_and(|table| self.concerns(table));
+        let covered = bound.as_ref().is_some_and(|bound| bound.prepared.is_covered());
+        let concerned = !covered && table.is_some_and(|table| self.concerns(table));
         let block = concerned.then(|| self.ledger.block());
         if block == Some(Block::Unknown) && !self.ledger.is_drained() {
             return Plan::Wait;
         }
-        if bound.as_ref().is_some_and(|bound| !bound.prepared.text.renames.is_none()) {
-            self.statements.sent_renaming();
+        if let Some(bound) = &bound {
+            self.sent_text(&bound.prepared.text);
         }
         let guarded = block == Some(Block::Open);
         if block == Some(Block::None) {
@@ -349,15 +348,39 @@ impl Session {
     fn sync(&mut self, message: Bytes) -> Plan {
         let cares = self.pace == Pace::Watching || self.ledger.guards() > 0;
         self.pace = if cares { Pace::Barrier } else { Pace::Free };
-        self.statements.sent_end();
+        self.sent_end();
         self.sent(Expected::Sync, message);
         Plan::PASS
+    }
+
+    // === What a text does ===
+
+    /// A text is sent to be run: what it does to names, and to settings.
+    pub(super) fn sent_text(&mut self, text: &Text) {
+        if !text.renames.is_none() {
+            self.statements.sent_renaming();
+        }
+        if text.effect != Effect::NOTHING {
+            self.verified.change_back();
+        }
+        if !text.keeps_settings {
+            self.verified.change();
+        }
+    }
+
+    /// A Sync or Query is sent, which ends an implicit transaction.
+    pub(super) fn sent_end(&mut self) {
+        self.ledger.retain(false);
+        self.statements.sent_end();
+        if self.ledger.block() != Block::Open {
+            self.verified.change_back();
+        }
     }
 
     // === What concerns a rule ===
 
     /// The table that a text of one statement inserts into, if it leaves conflicts to us.
-    fn insert_table(&self, text: &[u8]) -> Option<String> {
+    pub(super) fn insert_table(&self, text: &[u8]) -> Option<String> {
         match sql::insert_target(text, self.syntax) {
             Target::Table(table) => Some(table),
             Target::None => None,
@@ -372,7 +395,7 @@ impl Session {
     }
 
     /// Whether an INSERT into a table of this name may hit a constraint whose errors are absorbed.
-    fn concerns(&self, table: &str) -> bool {
+    pub(super) fn concerns(&self, table: &str) -> bool {
         match self.known_catalog() {
             Some(catalog) => catalog.of_table(table).iter().any(|it| {
                 let index = catalog.index(it);
@@ -380,6 +403,14 @@ impl Session {
             }),
             None => !matches!(self.lookup, Lookup::Failed),
         }
+    }
+
+    /// Whether a rule that applies wants any INSERT rewritten, as far as the catalog is known.
+    fn rewrites_any(&self) -> bool {
+        self.known_catalog().is_none_or(|catalog| {
+            let mut roots = catalog.roots();
+            roots.any(|root| self.rules.find(root, &self.origin).is_some_and(Rule::rewrites))
+        })
     }
 
     /// Whether replies are to come that tell what a name stands for, and any rule could concern it.

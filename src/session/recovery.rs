@@ -138,10 +138,6 @@ impl Situation<'_> {
     fn observes(&self) -> bool {
         self.rule.is_some_and(|rule| rule.action == Action::Observe)
     }
-
-    fn refuses_returning(&self) -> bool {
-        self.rule.is_some_and(|rule| rule.returning == Returning::Error)
-    }
 }
 
 /// Whether this 23505, on a constraint that a rule lists, can be absorbed, and how.
@@ -193,13 +189,26 @@ fn judge_insert(situation: &Situation<'_>, insert: &Insert) -> Result<(), Reason
     let unknown = situation.index.is_none();
     if insert.on_conflict {
         Err(Reason::OwnOnConflict)
-    } else if insert.returning && situation.refuses_returning() {
+    } else if situation.rule.is_some_and(|rule| refuses_returning(rule, insert)) {
         Err(Reason::Returning)
     } else if !unknown && !own.into_iter().flatten().any(|it| is_target(insert, it)) {
         Err(Reason::OtherTable)
     } else {
         Ok(())
     }
+}
+
+/// Whether a rule has the error of a statement with this RETURNING shown.
+///
+/// Whoever asks for keys of ordered rows may take them to ascend in that order, and those of rows
+/// that are there do not.
+pub(super) fn refuses_returning(rule: &Rule, insert: &Insert) -> bool {
+    insert.returning
+        && match rule.returning {
+            Returning::Error => true,
+            Returning::Existing => insert.ordered,
+            Returning::Empty => insert.ordered && rule.on_conflict != OnConflict::Nothing,
+        }
 }
 
 /// Whether a constraint is one of the table that the text names.

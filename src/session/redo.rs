@@ -55,16 +55,16 @@ pub(super) fn messages(held: &Held, execution: &Execution) -> (Bytes, Expected) 
     let portal = execution.portal.bytes();
     let mut closes = 2;
     let mut out = BytesMut::new();
-    out.extend_from_slice(&build::close_statement(NAME));
+    out.extend_from_slice(&build::close_statement(NAME.as_bytes()));
     if let Some(bound) = &execution.bound {
-        out.extend_from_slice(&build::parse(NAME, &text(held), &bound.prepared.types));
+        out.extend_from_slice(&build::parse(NAME.as_bytes(), &text(held), &bound.prepared.types));
         if !portal.is_empty() {
             out.extend_from_slice(&build::close_portal(portal));
             closes += 1;
         }
-        out.extend_from_slice(&build::bind(portal, NAME, &bound.values));
+        out.extend_from_slice(&build::bind(portal, NAME.as_bytes(), &bound.values));
         out.extend_from_slice(&build::execute(portal, execution.max_rows));
     }
-    out.extend_from_slice(&build::close_statement(NAME));
-    (out.freeze(), Expected::Own(Command { purpose: Purpose::Redo, closes }))
+    out.extend_from_slice(&build::close_statement(NAME.as_bytes()));
+    (out.freeze(), Expected::Own(Command::new(Purpose::Redo, closes)))
 }

@@ -4,14 +4,14 @@ use crate::sql::{Encoding, Syntax};
 use crate::wire::backend::{self, ErrorFields, SqlState, TransactionStatus};
 use crate::wire::frame::Frame;
 
-use super::expected::{Execution, Expected, Object, Purpose, Query};
-use super::guard::Piece;
+use super::expected::{Command, Entry, Execution, Expected, Object, Purpose, Query};
 use super::held::Stage;
-use super::ledger::{Failed, Received};
+use super::ledger::{Failed, Received, Segment};
 use super::output::Note;
 use super::passage::Passage;
 use super::plan::WIDE;
 use super::recovery::Scope;
+use super::splice::Piece;
 use super::text::Renames;
 use super::{Fate, Goodbye, ProtocolViolation, Session};
 
@@ -56,6 +56,10 @@ impl Session {
         }
         let fate = self.fate_of_reply(frame, passage);
         match self.ledger.received(frame.tag) {
+            Received::Answer(entry) if entry.is_answered => {
+                self.answered(entry.expected, passage);
+                return Ok(Fate::Withhold);
+            }
             Received::Answer(entry) => self.answered(entry.expected, passage),
             Received::OutOfStep { owed } => {
                 self.show_held(passage);
@@ -87,10 +91,17 @@ impl Session {
                 self.statements.bound(&name, None);
             }
             Expected::Execute(execution) => self.executed(&execution),
-            Expected::Own(command) if command.purpose == Purpose::Lookup => {
-                self.lookup_done(passage);
-            }
+            Expected::Own(command) => self.command_done(command, passage),
             Expected::Unreadable => self.statements.forget(&Renames::Any),
+            _ => {}
+        }
+    }
+
+    fn command_done(&mut self, command: Command, passage: &mut Passage<'_, '_>) {
+        match (command.purpose, command.makes) {
+            (Purpose::Lookup, _) => self.lookup_done(passage),
+            (Purpose::Verify, _) => self.verified.done(),
+            (_, Some((name, prepared))) => self.statements.parsed(&name, Some(prepared), false),
             _ => {}
         }
     }
@@ -112,7 +123,8 @@ impl Session {
         for expected in entries {
             match expected {
                 Expected::Parse { name, told: true, .. }
-                | Expected::Close { object: Object::Statement(name), told: true } => {
+                | Expected::Close { object: Object::Statement(name), told: true }
+                | Expected::Own(Command { makes: Some((name, _)), .. }) => {
                     self.statements.dropped_statement(name);
                 }
                 Expected::Bind { portal: name, told: true, .. }
@@ -129,20 +141,38 @@ impl Session {
     /// Whether the client gets a reply, before the ledger takes it in.
     fn fate_of_reply(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
         let (tag, ends) = (frame.tag, matches!(frame.tag, b'C' | b's' | b'I'));
+        let mut instead = None;
         let (guarded, own) = match self.ledger.head() {
-            Some(Expected::Execute(execution)) => (ends && execution.guarded, None),
+            Some(Expected::Execute(execution)) => {
+                let guarded = ends && execution.guarded;
+                if let Some(bound) = execution.bound.clone().filter(|_| tag == b'C') {
+                    let prepared = &bound.prepared;
+                    instead = prepared.rewritten.as_ref().and_then(|rewritten| {
+                        self.rewritten_ended(rewritten, &prepared.text, frame, passage)
+                    });
+                }
+                (guarded, None)
+            }
             Some(Expected::Own(command)) => (false, Some(command.purpose)),
             Some(Expected::Query(_)) => match self.ledger.query().and_then(|it| it.piece(ends)) {
                 Some(Piece::Own(purpose)) => (false, Some(purpose)),
-                Some(Piece::Client { guarded, .. }) => (ends && guarded.is_some(), None),
+                Some(Piece::Client { guarded, rewritten }) => {
+                    instead = rewritten.filter(|_| tag == b'C').and_then(|rewritten| {
+                        let text = self.ledger.query()?.text.clone();
+                        self.rewritten_ended(&rewritten, &text, frame, passage)
+                    });
+                    (ends && guarded.is_some(), None)
+                }
                 None => (false, None),
             },
             _ => (false, None),
         };
+        let bytes = instead.as_deref().unwrap_or(frame.bytes);
         match own {
+            None if !guarded && instead.is_some() => passage.insert(bytes),
             None if !guarded => return Fate::Pass,
             Some(Purpose::Redo) if matches!(tag, b'T' | b'D') => return Fate::Pass,
-            None => self.kept.extend_from_slice(frame.bytes),
+            None => self.kept.extend_from_slice(bytes),
             Some(Purpose::Redo) if ends => {
                 self.kept.extend_from_slice(frame.bytes);
                 if self.held.as_ref().is_some_and(|held| held.scope == Scope::Alone) {
@@ -151,6 +181,7 @@ impl Session {
             }
             Some(Purpose::Release) if ends => self.released(passage),
             Some(Purpose::Lookup) => self.lookup_reply(frame),
+            Some(Purpose::Verify) if tag == b'D' && frame.whole => self.verified.row(frame.body()),
             Some(_) => {}
         }
         Fate::Withhold
@@ -179,35 +210,50 @@ impl Session {
             return Fate::Pass;
         }
         let before = self.ledger.segment();
-        let failed = self.ledger.failed();
+        let mut failed = self.ledger.failed();
         self.kept.clear();
+        self.fallback = None;
+        self.acquit();
         if let Failed::Extended { failed, skipped } = &failed {
-            let skipped = skipped.iter().map(|entry| &entry.expected);
-            self.dropped(std::iter::once(failed).chain(skipped));
+            let entries = std::iter::once(failed).chain(skipped);
+            self.dropped(entries.map(|entry| &entry.expected));
         }
+        let falls_back = self.falls_back(sqlstate, &mut failed, before, passage);
         let fate = match self.own_failure(&failed) {
-            _ if self.ledger.query().is_some_and(|query| query.is_refused(sqlstate)) => {
+            _ if falls_back => Fate::Withhold,
+            _ if self.is_refused(sqlstate, before) => Fate::Withhold,
+            Some(purpose) if self.own_failed(purpose, sqlstate, passage) == Fate::Withhold => {
                 Fate::Withhold
             }
-            Some(purpose) => self.own_failed(purpose, sqlstate, passage),
             None if sqlstate == Some(SqlState::UNIQUE_VIOLATION) => {
                 self.conflict(frame, before, failed, passage)
             }
-            None => Fate::Pass,
+            _ => self.pass_in_place(frame, failed.expected(), passage),
         };
         if self.held.is_none() {
             self.statements.rolled_back();
         }
-        if fate == Fate::Pass { self.pass_in_place(frame, passage) } else { fate }
+        fate
+    }
+
+    /// Whether an error means that the server has refused a spliced text as a whole.
+    pub(super) fn is_refused(&mut self, sqlstate: Option<SqlState>, before: Segment) -> bool {
+        let alone = before.executed == 0 && !before.begun;
+        self.ledger.query().is_some_and(|query| query.is_refused(sqlstate, alone))
     }
 
     /// An ErrorResponse or NoticeResponse passes; where it points into a spliced text, its position
     /// is made that of the client's text.
-    fn pass_in_place(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
-        let splice = self.ledger.query().and_then(|query| query.splice.as_ref());
-        let moved = splice
-            .filter(|_| frame.whole)
-            .and_then(|splice| backend::moved(frame, |position| splice.clients_position(position)));
+    ///
+    /// `asked` is what it is the reply to; else what is answered next.
+    fn pass_in_place(
+        &self,
+        frame: &Frame<'_>,
+        asked: Option<&Expected>,
+        passage: &mut Passage<'_, '_>,
+    ) -> Fate {
+        let asked = asked.or_else(|| self.ledger.head()).filter(|_| frame.whole);
+        let moved = asked.and_then(|asked| backend::moved(frame, |at| asked.clients_position(at)));
         match moved {
             Some(moved) => {
                 passage.insert(&moved);
@@ -220,7 +266,9 @@ impl Session {
     /// The proxy's own command that failed, if it was one.
     fn own_failure(&mut self, failed: &Failed) -> Option<Purpose> {
         match failed {
-            Failed::Extended { failed: Expected::Own(command), .. } => Some(command.purpose),
+            Failed::Extended { failed: Entry { expected: Expected::Own(command), .. }, .. } => {
+                Some(command.purpose)
+            }
             Failed::Head => match self.ledger.query()?.splice.as_ref()?.current()? {
                 Piece::Own(purpose) => Some(*purpose),
                 Piece::Client { .. } => None,
@@ -250,6 +298,12 @@ impl Session {
                 self.lookup_failed(sqlstate, passage);
                 Fate::Withhold
             }
+            (Purpose::Verify, None) => {
+                self.verified.done();
+                // In the client's own segment it is the client that is to learn of it.
+                let own = matches!(self.ledger.head(), Some(Expected::OwnSync));
+                if own { Fate::Withhold } else { Fate::Pass }
+            }
             // Of the client's statement it is as true: it has not run, or nothing of it stays.
             (_, None) => Fate::Pass,
         }
@@ -265,6 +319,7 @@ impl Session {
         self.status = status;
         if status == Some(TransactionStatus::Idle) {
             self.own_catalog = None;
+            self.verified.ended();
         }
         self.statements.segment_ended(status == Some(TransactionStatus::Idle));
         let entry = match self.ledger.ready(status) {
@@ -279,14 +334,28 @@ impl Session {
             Expected::Query(query) => {
                 self.queried(&query);
                 if query.refused {
-                    self.resend(query.text, passage);
+                    if let Some(fallback) = self.fallback.take() {
+                        self.fall_back(fallback, false);
+                    }
+                    self.resend(query, passage);
                     return Ok(Fate::Withhold);
                 }
+                self.convict();
                 self.held_is_ready(query.readies, passage)
             }
-            Expected::OwnSync => self.held_is_ready(false, passage),
-            _ => self.held_is_ready(true, passage),
+            Expected::OwnSync => self.segment_is_ready(false, passage),
+            _ => self.segment_is_ready(true, passage),
         })
+    }
+
+    /// A Sync, the client's or not, has been answered.
+    fn segment_is_ready(&mut self, clients: bool, passage: &mut Passage<'_, '_>) -> Fate {
+        if let Some(fallback) = self.fallback.take() {
+            self.fall_back(fallback, clients);
+            return Fate::Withhold;
+        }
+        self.convict();
+        self.held_is_ready(clients, passage)
     }
 
     /// A notice, a notification or a parameter, which may come at any time: behind an error that
@@ -298,10 +367,10 @@ impl Session {
                 held.follow(frame.bytes);
                 Fate::Withhold
             }
-            Some(held) if held.stage == Stage::Settling => self.pass_in_place(frame, passage),
+            Some(held) if held.stage == Stage::Settling => self.pass_in_place(frame, None, passage),
             _ => {
                 self.show_held(passage);
-                self.pass_in_place(frame, passage)
+                self.pass_in_place(frame, None, passage)
             }
         }
     }
@@ -317,6 +386,10 @@ impl Session {
                 }
                 b"standard_conforming_strings" => self
                     .read_as(Syntax { standard_conforming_strings: value == b"on", ..self.syntax }),
+                // Of these the server tells even where a function has changed them.
+                b"search_path" | b"session_authorization" | b"is_superuser" => {
+                    self.verified.change();
+                }
                 b"server_version" => self.server_version = backend::major_version(value),
                 _ => {}
             }

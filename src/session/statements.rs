@@ -12,10 +12,11 @@ use bytes::Bytes;
 
 use super::block::Effect;
 use super::name::Name;
+use super::rewrite::Rewritten;
 use super::text::{Renames, Text};
 
 /// A prepared statement.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Prepared {
     pub(super) text: Text,
     /// The table that it inserts into, if it is an INSERT.
@@ -26,12 +27,28 @@ pub(super) struct Prepared {
     pub(super) reading: u32,
     /// Whether its text is the same in any syntax.
     pub(super) alike: bool,
+    /// What the server has of it in addition to the client's text.
+    pub(super) rewritten: Option<Arc<Rewritten>>,
 }
 
 impl Prepared {
     /// What a name stands for that may be anything.
     pub(super) fn unsure() -> Self {
-        Self { text: Text::UNSURE, table: None, types: Bytes::new(), reading: 0, alike: false }
+        Self {
+            text: Text::UNSURE,
+            table: None,
+            types: Bytes::new(),
+            reading: 0,
+            alike: false,
+            rewritten: None,
+        }
+    }
+}
+
+impl Prepared {
+    /// Whether it was rewritten so that it hits no other constraint that is absorbed.
+    pub(super) fn is_covered(&self) -> bool {
+        self.rewritten.as_ref().is_some_and(|rewritten| rewritten.covers)
     }
 }
 
@@ -39,6 +56,8 @@ impl Prepared {
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) prepared: Arc<Prepared>,
+    /// The prepared statement's name.
+    pub(super) statement: Name,
     /// The Bind behind its two names: parameters and formats; empty if they were not kept.
     pub(super) values: Bytes,
 }

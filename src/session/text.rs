@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::sql::{self, Script, Statement, Syntax};
+use crate::sql::{self, Part, Script, Statement, Syntax};
 
 use super::block::Effect;
 use super::name::Name;
@@ -17,6 +17,8 @@ pub(super) struct Text {
     pub(super) single: bool,
     /// The prepared statements whose names it may give another meaning.
     pub(super) renames: Renames,
+    /// Whether it surely changes nothing that the meaning of an INSERT depends on.
+    pub(super) keeps_settings: bool,
 }
 
 /// Prepared statements by name.
@@ -48,19 +50,20 @@ impl Text {
         effect: Effect::NOTHING,
         single: false,
         renames: Renames::These(Vec::new()),
+        keeps_settings: true,
     };
 
     /// Whatever a name may stand for that is not known any more.
-    pub(super) const UNSURE: Self =
-        Self { kind: Kind::Unsure, effect: Effect::UNKNOWN, single: false, renames: Renames::Any };
-
-    /// Longer than the inspection limit.
-    pub(super) const TOO_LARGE: Self = Self {
-        kind: Kind::TooLarge,
+    pub(super) const UNSURE: Self = Self {
+        kind: Kind::Unsure,
         effect: Effect::UNKNOWN,
         single: false,
         renames: Renames::Any,
+        keeps_settings: false,
     };
+
+    /// Longer than the inspection limit.
+    pub(super) const TOO_LARGE: Self = Self { kind: Kind::TooLarge, ..Self::UNSURE };
 
     /// What is to be kept of a text.
     pub(super) fn of(text: &[u8], syntax: Syntax) -> Self {
@@ -72,13 +75,15 @@ impl Text {
             Kind::Other
         };
         if sql::is_plain(text) {
-            return Self { kind, ..Self::OTHER };
+            return Self { kind, keeps_settings: sql::keeps_settings(text), ..Self::OTHER };
         }
         match sql::classify(text, syntax) {
             Ok(script) => {
                 let effect = Effect::of_all(script.statements.iter().map(|part| &part.statement));
                 let single = script.statements.len() == 1;
-                Self { kind, effect, single, renames: renames(text, &script) }
+                let keeps_settings =
+                    script.statements.iter().all(|part| keeps_settings(text, part));
+                Self { kind, effect, single, renames: renames(text, &script), keeps_settings }
             }
             Err(_) => Self { kind, ..Self::UNSURE },
         }
@@ -86,7 +91,10 @@ impl Text {
 
     /// Whether it says nothing that would have to be remembered.
     pub(super) fn is_other(&self) -> bool {
-        matches!(self.kind, Kind::Other) && self.effect == Effect::NOTHING && self.renames.is_none()
+        matches!(self.kind, Kind::Other)
+            && self.effect == Effect::NOTHING
+            && self.renames.is_none()
+            && self.keeps_settings
     }
 }
 
@@ -97,12 +105,17 @@ impl Renames {
     }
 }
 
+/// Whether one statement of a text surely changes nothing that an INSERT depends on.
+pub(super) fn keeps_settings(text: &[u8], part: &Part) -> bool {
+    text.get(part.range.clone()).is_some_and(sql::keeps_settings)
+}
+
 fn renames(text: &[u8], script: &Script) -> Renames {
     let mut names = Vec::new();
     for part in &script.statements {
         let plain = || text.get(part.range.clone()).is_some_and(sql::is_plain);
         match &part.statement {
-            Statement::Renames(name) => names.push(Name::new(name.as_bytes())),
+            Statement::Renames { name, .. } => names.push(Name::new(name.as_bytes())),
             Statement::Other if !plain() => return Renames::Any,
             _ => {}
         }

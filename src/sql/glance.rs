@@ -48,6 +48,21 @@ pub fn is_read_alike(text: &[u8]) -> bool {
     text.is_ascii() && memchr::memchr(b'\\', text).is_none()
 }
 
+/// Whether one statement surely changes nothing that what an INSERT means depends on: no setting,
+/// no role, no privilege, no table's definition, and no transaction's isolation level.
+///
+/// What a function does that the statement calls is not seen, `set_config` aside.
+#[must_use]
+pub fn keeps_settings(statement: &[u8]) -> bool {
+    let Some((word, rest)) = split_word(statement.trim_ascii_start()) else {
+        return statement.is_empty();
+    };
+    // SELECT INTO makes a table.
+    let makes = is_one_of(word, &["SELECT", "TABLE", "VALUES", "WITH"]) && holds(rest, b"into");
+    let sets = || holds(rest, b"set_config") || holds(rest, b"isolation");
+    is_one_of(word, &KEEPING) && !makes && !sets()
+}
+
 /// The table that a text of one statement inserts into, as far as a glance tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -161,6 +176,16 @@ const NOT_PLAIN: [&str; 11] = [
     "PREPARE",
     "ROLLBACK",
     "START",
+];
+
+/// First words of statements that keep what an INSERT depends on. ROLLBACK may bring back what was
+/// before, as may the end of any transaction.
+#[rustfmt::skip]
+const KEEPING: [&str; 30] = [
+    "ABORT", "ANALYZE", "BEGIN", "CHECKPOINT", "CLOSE", "COMMIT", "COPY", "DEALLOCATE", "DECLARE",
+    "DELETE", "END", "FETCH", "INSERT", "LISTEN", "LOCK", "MERGE", "MOVE", "NOTIFY", "PREPARE",
+    "RELEASE", "ROLLBACK", "SAVEPOINT", "SELECT", "SHOW", "START", "TABLE", "UNLISTEN", "UPDATE",
+    "VALUES", "WITH",
 ];
 
 /// Database, schema and table.

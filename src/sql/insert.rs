@@ -42,6 +42,7 @@ pub(super) fn read(
         width,
         on_conflict: tail.on_conflict,
         returning: !tail.returning.is_empty(),
+        ordered: tail.ordered,
         conflict_at: before_returning.last().map_or(0, Token::end),
     }))
 }
@@ -55,6 +56,7 @@ struct Target {
 struct Tail<'t, 'a> {
     rows: Rows,
     on_conflict: bool,
+    ordered: bool,
     /// RETURNING and what follows it.
     returning: &'t [Token<'a>],
 }
@@ -243,7 +245,7 @@ impl<'t, 'a> Walk<'t, 'a> {
     fn tail(&mut self, source: Rows) -> Result<Tail<'t, 'a>, Unclassified> {
         let bare = source != Rows::Query && self.values_end()?;
         let rows = if bare { source } else { Rows::Query };
-        let mut tail = Tail { rows, on_conflict: false, returning: &[] };
+        let mut tail = Tail { rows, on_conflict: false, ordered: false, returning: &[] };
         let mut previous: Option<&Token<'_>> = None;
         while let Some(token) = self.rest.first() {
             if token.is("(") {
@@ -264,6 +266,9 @@ impl<'t, 'a> Walk<'t, 'a> {
             }
             tail.on_conflict |=
                 token.is_word("CONFLICT") && previous.is_some_and(|before| before.is_word("ON"));
+            tail.ordered |= tail.returning.is_empty()
+                && token.is_word("BY")
+                && previous.is_some_and(|before| before.is_word("ORDER"));
             previous = Some(token);
         }
         Ok(tail)

@@ -19,7 +19,9 @@ mod tests;
 use std::ops::Range;
 
 pub use fingerprint::fingerprint;
-pub use glance::{Target, insert_target, is_plain, is_read_alike, may_check_deferred, may_insert};
+pub use glance::{
+    Target, insert_target, is_plain, is_read_alike, keeps_settings, may_check_deferred, may_insert,
+};
 pub use transaction::TransactionCommand;
 
 use tokens::Token;
@@ -88,8 +90,13 @@ pub enum Statement {
     Transaction(TransactionCommand),
     /// SET CONSTRAINTS.
     SetConstraints,
-    /// PREPARE, or DEALLOCATE of one statement: the name, as the server stores it.
-    Renames(String),
+    /// PREPARE, or DEALLOCATE of one statement.
+    Renames {
+        /// The name, as the server stores it.
+        name: String,
+        /// What PREPARE prepares, if it is an INSERT.
+        prepares: Option<Insert>,
+    },
     /// Anything else, or an INSERT whose WITH modifies data too.
     Other,
 }
@@ -101,7 +108,7 @@ impl Statement {
         match self {
             Self::Transaction(command) => command.checks_deferred(),
             Self::SetConstraints => true,
-            Self::Insert(_) | Self::Renames(_) | Self::Other => false,
+            Self::Insert(_) | Self::Renames { .. } | Self::Other => false,
         }
     }
 }
@@ -125,6 +132,8 @@ pub struct Insert {
     pub on_conflict: bool,
     /// Whether it has a RETURNING clause.
     pub returning: bool,
+    /// Whether its rows come in an ORDER BY of its own.
+    pub ordered: bool,
     /// Where in the whole text ` ON CONFLICT (...) DO NOTHING `, with a space on either side, makes
     /// it do nothing on a conflict. It means nothing if there is an ON CONFLICT already.
     pub conflict_at: usize,
@@ -248,7 +257,7 @@ fn statement(tokens: &[Token<'_>], encoding: Encoding) -> Result<Statement, Uncl
         return Ok(Statement::SetConstraints);
     }
     if let Some(name) = renamed(tokens, encoding) {
-        return Ok(Statement::Renames(name));
+        return Ok(Statement::Renames { name, prepares: prepared(tokens, encoding) });
     }
     if first.is_word("INSERT")
         || first.is_word("WITH") && rest.iter().any(|token| token.is_word("INSERT"))
@@ -269,6 +278,14 @@ fn renamed(tokens: &[Token<'_>], encoding: Encoding) -> Option<String> {
     };
     // DEALLOCATE PREPARE ALL drops all of them too.
     insert::catalog_name(name, encoding).filter(|_| insert::is_name(name) && !name.is_word("ALL"))
+}
+
+/// The INSERT that PREPARE prepares, if it surely is one.
+fn prepared(tokens: &[Token<'_>], encoding: Encoding) -> Option<Insert> {
+    let (verb, rest) = tokens.split_first()?;
+    let behind = rest.iter().position(|token| token.is_word("AS"))? + 1;
+    let statement = rest.get(behind..).filter(|_| verb.is_word("PREPARE"))?;
+    insert::read(statement, encoding).ok().flatten()
 }
 
 /// The [encodings] whose characters beyond ASCII have no byte below 0x80, UTF8 aside.

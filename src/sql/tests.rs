@@ -22,17 +22,22 @@ fn brief(text: &[u8], syntax: Syntax) -> String {
 
 fn brief_statement(statement: &Statement) -> String {
     match statement {
-        Statement::Insert(insert) => {
-            let schema = insert.schema.as_ref().map_or(String::new(), |name| format!("{name}."));
-            let conflict = if insert.on_conflict { " conflict" } else { "" };
-            let returning = if insert.returning { " returning" } else { "" };
-            format!("{schema}{} {:?}{conflict}{returning}", insert.table, insert.rows)
-        }
+        Statement::Insert(insert) => brief_insert(insert),
         Statement::Transaction(command) => brief_command(*command).to_owned(),
         Statement::SetConstraints => "set constraints".to_owned(),
-        Statement::Renames(name) => format!("renames {name}"),
+        Statement::Renames { name, prepares: None } => format!("renames {name}"),
+        Statement::Renames { name, prepares: Some(insert) } => {
+            format!("renames {name}: {}", brief_insert(insert))
+        }
         Statement::Other => "other".to_owned(),
     }
+}
+
+fn brief_insert(insert: &Insert) -> String {
+    let schema = insert.schema.as_ref().map_or(String::new(), |name| format!("{name}."));
+    let conflict = if insert.on_conflict { " conflict" } else { "" };
+    let returning = if insert.returning { " returning" } else { "" };
+    format!("{schema}{} {:?}{conflict}{returning}", insert.table, insert.rows)
 }
 
 fn brief_command(command: TransactionCommand) -> &'static str {

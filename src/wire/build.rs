@@ -61,14 +61,14 @@ pub fn query(text: &[u8]) -> Bytes {
 /// A Parse; its text is in the client's encoding, and `types` is what a client's Parse has behind
 /// its text.
 #[must_use]
-pub fn parse(name: &str, text: &[u8], types: &[u8]) -> Bytes {
-    frame(b'P', &[name.as_bytes(), b"\0", text, b"\0", types])
+pub fn parse(name: &[u8], text: &[u8], types: &[u8]) -> Bytes {
+    frame(b'P', &[name, b"\0", text, b"\0", types])
 }
 
 /// A Bind; `values` is what a client's Bind has behind its two names.
 #[must_use]
-pub fn bind(portal: &[u8], name: &str, values: &[u8]) -> Bytes {
-    frame(b'B', &[portal, b"\0", name.as_bytes(), b"\0", values])
+pub fn bind(portal: &[u8], name: &[u8], values: &[u8]) -> Bytes {
+    frame(b'B', &[portal, b"\0", name, b"\0", values])
 }
 
 /// An Execute.
@@ -79,8 +79,8 @@ pub fn execute(portal: &[u8], max_rows: i32) -> Bytes {
 
 /// A Close of a prepared statement.
 #[must_use]
-pub fn close_statement(name: &str) -> Bytes {
-    encode(&Close::new(TARGET_TYPE_BYTE_STATEMENT, Some(name.to_owned())))
+pub fn close_statement(name: &[u8]) -> Bytes {
+    frame(b'C', &[b"S", name, b"\0"])
 }
 
 /// A Close of a portal.

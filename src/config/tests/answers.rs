@@ -6,8 +6,8 @@ use super::{PROXY, mistakes};
 fn each_mistake_in_what_a_rule_answers_has_its_message_and_position() {
     let table = [
         (
-            "strategy = \"rewrite\"",
-            r#"5:12: strategy = "rewrite" is not available in this version"#,
+            "strategy = \"rewirte\"",
+            r#"5:12: strategy "rewirte" is not known; did you mean "rewrite"?"#,
         ),
         (
             "returning = \"exiting\"",

@@ -21,6 +21,8 @@ fn index() -> Index {
         plain: true,
         partitioned: false,
         conflict_target: Some("(id)".into()),
+        key: Some("id".into()),
+        predicate: None,
         table_columns: vec![
             column("id", true, true),
             column("name", false, true),
@@ -69,14 +71,15 @@ fn columns_that_a_rule_names_are_set_whatever_the_statement_names() {
 fn what_is_done_is_written_with_every_name_in_quotes() {
     let written = |doing: Doing<'_>| {
         let mut out = BytesMut::new();
-        doing.write(b"\"t\"", &mut out);
+        let text = "INSERT INTO t VALUES (1)";
+        doing.write(text.as_bytes(), &insert(text), &mut out);
         String::from_utf8(out.to_vec()).unwrap()
     };
     assert_eq!(written(Doing::Nothing), "NOTHING");
     assert_eq!(written(Doing::Select), "SELECT");
     assert_eq!(written(Doing::Touch("a\"b")), r#"UPDATE SET "a""b" = "t"."a""b""#);
     let set = r#"UPDATE SET "a" = EXCLUDED."a", "B" = EXCLUDED."B""#;
-    assert_eq!(written(Doing::Update(&["a", "B"])), set);
+    assert_eq!(written(Doing::Update(vec!["a", "B"])), set);
 }
 
 #[test]

@@ -36,6 +36,8 @@ fn absorbable() -> Case {
             plain: true,
             partitioned: false,
             conflict_target: Some("(id)".to_owned()),
+            key: Some("id".to_owned()),
+            predicate: None,
             table_columns: Vec::new(),
         }),
         in_step: true,

@@ -234,3 +234,38 @@ proptest! {
         let _ = may_check_deferred(&text);
     }
 }
+
+#[test]
+fn what_may_change_a_setting_or_a_table_is_told_from_what_surely_does_not() {
+    for keeps in [
+        "",
+        " insert into t select 1",
+        "SELECT a FROM t",
+        "with x as (select 1) table x",
+        "begin",
+        "start transaction read only",
+        "rollback to savepoint s",
+        "copy t from stdin",
+    ] {
+        assert!(keeps_settings(keeps.as_bytes()), "{keeps}");
+    }
+    for changes in [
+        "set search_path = x",
+        "reset all",
+        "discard all",
+        "create temp table t ()",
+        "ALTER TABLE t RENAME TO u",
+        "grant all on t to u",
+        "select set_config('search_path', 'x', false)",
+        "select 1 into t",
+        "begin isolation level serializable",
+        "call p()",
+        "do $$begin end$$",
+        "execute p",
+        "explain analyze select 1",
+        "(select 1)",
+        "-- a comment\nselect 1",
+    ] {
+        assert!(!keeps_settings(changes.as_bytes()), "{changes}");
+    }
+}

@@ -300,6 +300,8 @@ fn known(table: &str) -> (Constraint, Index) {
         plain: true,
         partitioned: false,
         conflict_target: Some("(id)".to_owned()),
+        key: Some("id".to_owned()),
+        predicate: None,
         table_columns: Vec::new(),
     };
     (root, index)

@@ -17,6 +17,7 @@
 //! S>P ...                          the server sends, the proxy receives
 //! P>C ...                          the proxy sends to the client
 //! lookup                           the proxy sends its catalog lookup to the server
+//! verify public.t                  the proxy asks the server what a table's name means
 //! P>S Command "SAVEPOINT ..."      the six messages of a command of the proxy's own
 //! end                              the server's side of the connection ends
 //! note absorbed                    the outcome of a 23505, with the reason if it was shown
@@ -29,7 +30,7 @@ use pgabsorb::config::{self, Overrides};
 use pgabsorb::rules::{Constraint, Origin, Ruleset};
 use pgabsorb::session::catalog::{self, Catalog, Index, SharedCatalog};
 use pgabsorb::session::output::{Note, Outcome, Output};
-use pgabsorb::session::{Session, Setup};
+use pgabsorb::session::{Session, Setup, verified};
 
 use super::message::{Sender, Written};
 
@@ -60,6 +61,8 @@ pub enum What {
     Leaves(Sender, Written),
     /// The catalog lookup must leave towards the server.
     Lookup,
+    /// The question about a table's name must leave towards the server.
+    Verify(String),
     Note(String),
     /// The client waits: for the making of a file alone.
     Waits,
@@ -89,6 +92,7 @@ impl Transcript {
             "note" => step(What::Note(rest.to_owned())),
             "end" => step(What::End),
             "lookup" => step(What::Lookup),
+            "verify" => step(What::Verify(rest.to_owned())),
             _ => {
                 let (sender, marks) = marks(word).ok_or("unknown mark")?;
                 let message = Written::read(sender, rest)?;
@@ -118,6 +122,7 @@ impl Transcript {
         for line in [
             r"ParameterStatus client_encoding UTF8",
             r"ParameterStatus standard_conforming_strings on",
+            r"ParameterStatus server_version 15.18",
             r"ReadyForQuery I",
         ] {
             let message = Written::read(Sender::Backend, line).unwrap();
@@ -136,6 +141,15 @@ impl Transcript {
     pub fn lookup(&self) -> Bytes {
         catalog::lookup(&self.ruleset())
     }
+}
+
+/// The question about a table's name.
+pub fn question(name: &str) -> Bytes {
+    let (schema, table) = match name.split_once('.') {
+        Some((schema, table)) => (Some(schema), table),
+        None => (None, name),
+    };
+    verified::question(schema, table)
 }
 
 /// The sender of a line's message, and whether it arrives at and leaves the proxy.
@@ -178,6 +192,8 @@ fn index(text: &str) -> (Constraint, Index) {
         plain: true,
         partitioned: false,
         conflict_target: Some("(id)".to_owned()),
+        key: Some("id".to_owned()),
+        predicate: None,
         table_columns: Vec::new(),
     };
     for word in words {
@@ -226,6 +242,7 @@ impl Output for Recorder {
                 outcome => outcome.name().to_owned(),
             },
             Note::LookupFailed { .. } => "lookup failed".to_owned(),
+            Note::NotRewritten { doubt, .. } => format!("not rewritten {}", doubt.name()),
             Note::OutOfStep { .. } => "out of step".to_owned(),
         });
     }
