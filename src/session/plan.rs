@@ -220,9 +220,8 @@ impl Session {
             return None;
         }
         let script = sql::classify(text, self.syntax).ok()?;
-        let [Part { statement: Statement::Insert(insert), .. }] = &script.statements[..] else {
-            return None;
-        };
+        let [Part { statement, .. }] = &script.statements[..] else { return None };
+        let insert = statement.inserts()?;
         if !self.ledger.is_drained() && !sql::is_read_alike(text) {
             // Only then is it sure how the text is read.
             return self.rewrites_any().then_some(Ahead::Wait);

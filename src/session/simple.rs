@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::sql::{self, Encoding, Insert, Part, Script, Statement};
+use crate::sql::{self, Encoding, Part, Script, Statement};
 use crate::wire::build;
 
 use super::block::Block;
@@ -151,12 +151,12 @@ impl Session {
         let mut sure = true;
         let mut all = Vec::with_capacity(script.statements.len());
         for part in &script.statements {
-            let insert = inserted(&part.statement).filter(|_| sure && self.rules.rewrites());
-            let ahead = insert.map_or(Ahead::AsItIs, |insert| self.ahead(text, insert));
-            if !matches!(ahead, Ahead::AsItIs) && !self.is_read_as_judged(text) {
+            let insert = part.statement.inserts();
+            let insert = insert.filter(|insert| sure && self.may_rewrite(&insert.table));
+            if insert.is_some() && !self.is_read_as_judged(text) {
                 return Err(Care::Wait);
             }
-            all.push(match ahead {
+            all.push(match insert.map_or(Ahead::AsItIs, |insert| self.ahead(text, insert)) {
                 Ahead::Rewritten(it) => Some(it),
                 Ahead::AsItIs => None,
                 Ahead::Wait => return Err(Care::Wait),
@@ -170,14 +170,5 @@ impl Session {
     /// Whether it is sure that the server reads a text as it was read here.
     fn is_read_as_judged(&self, text: &[u8]) -> bool {
         self.ledger.is_drained() || sql::is_read_alike(text)
-    }
-}
-
-/// The INSERT that a statement is, or prepares.
-fn inserted(statement: &Statement) -> Option<&Insert> {
-    match statement {
-        Statement::Insert(insert) => Some(insert),
-        Statement::Renames { prepares, .. } => prepares.as_ref(),
-        _ => None,
     }
 }

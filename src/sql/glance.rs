@@ -57,10 +57,25 @@ pub fn keeps_settings(statement: &[u8]) -> bool {
     let Some((word, rest)) = split_word(statement.trim_ascii_start()) else {
         return statement.is_empty();
     };
-    // SELECT INTO makes a table.
-    let makes = is_one_of(word, &["SELECT", "TABLE", "VALUES", "WITH"]) && holds(rest, b"into");
+    if word.eq_ignore_ascii_case(b"SET") {
+        return sets_no_matter(rest);
+    }
+    let queries = ["EXPLAIN", "SELECT", "TABLE", "VALUES", "WITH"];
+    let makes = is_one_of(word, &queries) && (makes_table(rest) || holds(rest, b"create"));
     let sets = || holds(rest, b"set_config") || holds(rest, b"isolation");
     is_one_of(word, &KEEPING) && !makes && !sets()
+}
+
+/// Whether what follows SET is a parameter that no INSERT depends on.
+fn sets_no_matter(text: &[u8]) -> bool {
+    let next = |text| skip_space(text).and_then(split_word);
+    match next(text) {
+        Some((word, rest)) if is_one_of(word, &["SESSION", "LOCAL"]) => {
+            next(rest).is_some_and(|(name, _)| is_one_of(name, &NO_MATTER))
+        }
+        Some((name, _)) => is_one_of(name, &NO_MATTER),
+        None => false,
+    }
 }
 
 /// The table that a text of one statement inserts into, as far as a glance tells.
@@ -147,11 +162,26 @@ fn skip_space(text: &[u8]) -> Option<&[u8]> {
     text.first()?.is_ascii_whitespace().then(|| text.trim_ascii_start())
 }
 
+/// Whether an INTO may make a table, as that of SELECT does: any but that of INSERT and MERGE.
+fn makes_table(text: &[u8]) -> bool {
+    occurrences(text, b"into").any(|at| {
+        let before = text.get(..at).unwrap_or_default().trim_ascii_end();
+        let start = before.len().saturating_sub(b"insert".len());
+        let word = before.get(start..).unwrap_or_default().to_ascii_lowercase();
+        !word.ends_with(b"insert") && !word.ends_with(b"merge")
+    })
+}
+
 /// Whether a text holds a word, in capitals or not. `word` is in small letters.
 pub(super) fn holds(text: &[u8], word: &[u8]) -> bool {
-    let Some(&first) = word.first() else { return true };
-    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text).any(|start| {
-        text.get(start..start + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word))
+    occurrences(text, word).next().is_some()
+}
+
+/// Where a text holds a word, in capitals or not. `word` is in small letters, and not empty.
+fn occurrences<'a>(text: &'a [u8], word: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    let first = word.first().copied().unwrap_or_default();
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), text).filter(move |start| {
+        text.get(*start..start + word.len()).is_some_and(|found| found.eq_ignore_ascii_case(word))
     })
 }
 
@@ -181,11 +211,19 @@ const NOT_PLAIN: [&str; 11] = [
 /// First words of statements that keep what an INSERT depends on. ROLLBACK may bring back what was
 /// before, as may the end of any transaction.
 #[rustfmt::skip]
-const KEEPING: [&str; 30] = [
+const KEEPING: [&str; 31] = [
     "ABORT", "ANALYZE", "BEGIN", "CHECKPOINT", "CLOSE", "COMMIT", "COPY", "DEALLOCATE", "DECLARE",
-    "DELETE", "END", "FETCH", "INSERT", "LISTEN", "LOCK", "MERGE", "MOVE", "NOTIFY", "PREPARE",
+    "DELETE", "END", "EXPLAIN", "FETCH", "INSERT", "LISTEN", "LOCK", "MERGE", "MOVE", "NOTIFY", "PREPARE",
     "RELEASE", "ROLLBACK", "SAVEPOINT", "SELECT", "SHOW", "START", "TABLE", "UNLISTEN", "UPDATE",
     "VALUES", "WITH",
+];
+
+/// Parameters, as SET names them, that drivers set and that no INSERT depends on.
+#[rustfmt::skip]
+const NO_MATTER: [&str; 12] = [
+    "APPLICATION_NAME", "CLIENT_MIN_MESSAGES", "CONSTRAINTS", "DATESTYLE", "EXTRA_FLOAT_DIGITS",
+    "IDLE_IN_TRANSACTION_SESSION_TIMEOUT", "INTERVALSTYLE", "LOCK_TIMEOUT", "STATEMENT_TIMEOUT",
+    "SYNCHRONOUS_COMMIT", "TIME", "TIMEZONE",
 ];
 
 /// Database, schema and table.

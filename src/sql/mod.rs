@@ -102,6 +102,16 @@ pub enum Statement {
 }
 
 impl Statement {
+    /// The INSERT that it is, or prepares.
+    #[must_use]
+    pub fn inserts(&self) -> Option<&Insert> {
+        match self {
+            Self::Insert(insert) => Some(insert),
+            Self::Renames { prepares, .. } => prepares.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether deferred constraints are, or may be, checked while it runs.
     #[must_use]
     pub fn checks_deferred(&self) -> bool {

@@ -242,10 +242,15 @@ fn what_may_change_a_setting_or_a_table_is_told_from_what_surely_does_not() {
         " insert into t select 1",
         "SELECT a FROM t",
         "with x as (select 1) table x",
+        "with x as (delete from u returning a) INSERT\n INTO t table x",
         "begin",
         "start transaction read only",
         "rollback to savepoint s",
         "copy t from stdin",
+        "explain analyze select 1",
+        "set local statement_timeout = 1",
+        "SET TIME ZONE 'UTC'",
+        "set application_name to x",
     ] {
         assert!(keeps_settings(keeps.as_bytes()), "{keeps}");
     }
@@ -258,11 +263,15 @@ fn what_may_change_a_setting_or_a_table_is_told_from_what_surely_does_not() {
         "grant all on t to u",
         "select set_config('search_path', 'x', false)",
         "select 1 into t",
+        "with x as (insert into u values (1) returning a) select a into t from x",
         "begin isolation level serializable",
         "call p()",
         "do $$begin end$$",
         "execute p",
-        "explain analyze select 1",
+        "explain analyze create table t as select 1",
+        "set",
+        "set local role x",
+        "set session authorization x",
         "(select 1)",
         "-- a comment\nselect 1",
     ] {

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::Strategy;
 use super::session::{SEPARATOR, Step};
 use super::statement::{Effect, Statement};
 use crate::support::wire::{self, Message, Wire};
@@ -30,10 +31,11 @@ pub struct Reply {
 }
 
 /// Plays a session, and ends whatever transaction it has left open.
-pub fn play(wire: &mut Wire, steps: &[Step]) -> Vec<Batch> {
+pub fn play(wire: &mut Wire, steps: &[Step], strategy: Strategy) -> Vec<Batch> {
     let mut run = Run {
         wire,
         steps,
+        strategy,
         at: 0,
         block: Block::None,
         skipping: false,
@@ -84,6 +86,7 @@ struct Portal {
 struct Run<'a> {
     wire: &'a mut Wire,
     steps: &'a [Step],
+    strategy: Strategy,
     /// The step in hand.
     at: usize,
     block: Block,
@@ -160,7 +163,13 @@ impl Run<'_> {
     // === Simple query ===
 
     fn query(&mut self, statements: &[Statement]) {
-        let absorbed = self.absorbed(statements);
+        let rewritten = self.rewritten(statements);
+        if self.block == Block::Failed && rewritten.contains(&true) {
+            // The proxy cannot ask there what a table is; whether it has asked before is no matter
+            // of the contract.
+            return self.query(&[Statement::same("SELECT 'nothing'")]);
+        }
+        let absorbed = self.absorbed(statements, &rewritten);
         let plain = wire::query(&Step::text(statements, |_| false));
         self.batch().bytes.extend(plain);
         if self.skipping {
@@ -168,8 +177,9 @@ impl Run<'_> {
         }
         self.wire.send(&wire::query(&Step::text(statements, |number| absorbed[number])));
         let first = self.batch().replies.len();
-        let redone =
-            |done: usize| statements.get(done).is_some_and(|it| absorbed[done] && it.redone);
+        let redone = |done: usize| {
+            statements.get(done).is_some_and(|it| absorbed[done] && it.redone && !rewritten[done])
+        };
         self.replies(|tag| tag == b'Z', redone);
         let clauses = clauses(statements, &absorbed);
         for reply in &mut self.batch().replies[first..] {
@@ -186,19 +196,34 @@ impl Run<'_> {
     }
 
     /// Which statements of a Query are absorbed.
-    fn absorbed(&self, statements: &[Statement]) -> Vec<bool> {
+    fn absorbed(&self, statements: &[Statement], rewritten: &[bool]) -> Vec<bool> {
         let alone = self.executed == 0 && statements.len() == 1;
         let mut block = self.block;
-        let absorbed = statements.iter().map(|statement| {
+        let absorbed = statements.iter().zip(rewritten).map(|(statement, rewritten)| {
             let here = match block {
                 Block::Open => true,
                 Block::None => alone,
                 Block::Failed => false,
             };
             block = block.after(statement.effect);
-            here && statement.is_listed()
+            (here || *rewritten) && statement.is_listed()
         });
         absorbed.collect()
+    }
+
+    /// Which statements of a Query are rewritten: none behind what leaves in doubt what it means.
+    fn rewritten(&self, statements: &[Statement]) -> Vec<bool> {
+        let mut sure = true;
+        let rewritten = statements.iter().map(|statement| {
+            let rewritten = sure && self.is_rewritten(statement);
+            sure &= !statement.unsettles();
+            rewritten
+        });
+        rewritten.collect()
+    }
+
+    fn is_rewritten(&self, statement: &Statement) -> bool {
+        self.strategy == Strategy::Rewrite && statement.is_rewritten()
     }
 
     /// A ReadyForQuery has come.
@@ -219,10 +244,17 @@ impl Run<'_> {
     // === Extended query ===
 
     fn extended(&mut self, step: &Step) {
-        let bytes = self.bytes(step);
+        let mut bytes = self.bytes(step);
         self.batch().bytes.extend_from_slice(&bytes);
         if self.skipping {
             return;
+        }
+        let by_hand = match step {
+            Step::Parse(name, it) if self.is_rewritten(it) => Some((*name, it)),
+            _ => None,
+        };
+        if let Some((name, statement)) = by_hand {
+            bytes = wire::parse(name, &statement.by_hand());
         }
         if let Step::Execute(name, _) = step {
             return self.execute(name, &bytes);
@@ -231,6 +263,11 @@ impl Run<'_> {
         if self.replies(|tag| matches!(tag, b'1' | b'2' | b'3' | b'T' | b'n' | b'E'), |_| false)
             == b'E'
         {
+            if let Some((_, statement)) = by_hand {
+                let clause = [(statement.clause_at(), statement.longer())];
+                let last = self.batch().replies.last_mut().expect("the error");
+                move_position(&mut last.message, &clause);
+            }
             self.failed(step);
         } else {
             self.succeeded(step);
@@ -288,6 +325,7 @@ impl Run<'_> {
         let absorbed = portal.as_ref().filter(|it| {
             it.fresh
                 && it.statement.is_listed()
+                && !self.is_rewritten(&it.statement)
                 && match self.block {
                     Block::Open => true,
                     Block::None => self.executed == 0 && !self.is_followed(),

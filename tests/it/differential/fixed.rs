@@ -5,22 +5,29 @@ use std::fmt::Write as _;
 
 use super::session::Step::{self, Bind, Close, Execute, Flush, Parse, Query, Sync, Wait};
 use super::statement::{Effect, Statement};
-use super::{World, rows};
+use super::{Strategy, World, rows};
 
 #[test]
 fn every_chosen_session_is_what_a_careful_author_sees() {
-    let mut world = World::new("fixed");
-    let mut failed = String::new();
     let chosen = [crossing(), sessions(), isolated()]
         .concat()
         .into_iter()
         .map(|(name, steps)| (name.to_owned(), steps));
-    for (name, steps) in chosen.chain(rows::sessions()) {
+    let chosen: Vec<_> = chosen.chain(rows::sessions()).collect();
+    play(&mut World::new("fixed", Strategy::React), chosen.clone());
+    let steps = |steps: Vec<Step>| steps.into_iter().map(Step::for_rewriting).collect();
+    let rewritten = chosen.into_iter().map(|(name, it)| (name, steps(it)));
+    play(&mut World::new("fixed_rewrite", Strategy::Rewrite), rewritten);
+}
+
+fn play(world: &mut World, sessions: impl IntoIterator<Item = (String, Vec<Step>)>) {
+    let mut failed = String::new();
+    for (name, steps) in sessions {
         if let Err(difference) = world.play(&steps) {
             let _ = writeln!(failed, "=== {name}\n{difference}");
         }
     }
-    assert!(failed.is_empty(), "{failed}");
+    assert!(failed.is_empty(), "{:?}: {failed}", world.strategy);
 }
 
 /// Sessions in which the next messages are sent before it is known how the last ones ended.

@@ -3,6 +3,8 @@
 //! the contract absorbs. Every reply has to be the same, in the same order, and every row that is
 //! stored in the end. Where the contract shows the error, the author writes the INSERT plainly too.
 //!
+//! With `strategy = "rewrite"` each listed INSERT has the author's clause, wherever it stands.
+//!
 //! What may differ: values of an identity column (a duplicate uses up one, and one that is run again
 //! more); the notices of the first run, which come too where a statement is run again; where the
 //! second run fails, the first one's error; whether an unnamed portal outlives a Query that fails
@@ -36,8 +38,17 @@ use session::Step;
 
 #[test]
 fn a_client_sees_what_a_careful_author_sees() {
-    let world = RefCell::new(World::new("author"));
+    let world = RefCell::new(World::new("author", Strategy::React));
     run(sessions(2000), &session::session(), |steps| world.borrow_mut().play(&steps));
+}
+
+#[test]
+fn a_client_whose_statements_are_rewritten_sees_what_a_careful_author_sees() {
+    let world = RefCell::new(World::new("rewrite", Strategy::Rewrite));
+    run(sessions(1000), &session::session(), |steps| {
+        let steps: Vec<_> = steps.into_iter().map(Step::for_rewriting).collect();
+        world.borrow_mut().play(&steps)
+    });
 }
 
 /// Runs a property on random values; a failure says the seed that brings it back.
@@ -79,8 +90,16 @@ fn number<T: FromStr>(variable: &str) -> Option<T> {
 /// Any number will do.
 const USUAL_SEED: u64 = 23505;
 
+/// What the rules want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    React,
+    Rewrite,
+}
+
 /// A database for each run, of the same origin, so that even object ids are the same.
 struct World {
+    strategy: Strategy,
     direct: Side,
     proxied: Side,
     proxy: Proxy,
@@ -129,13 +148,14 @@ impl Side {
 }
 
 impl World {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, strategy: Strategy) -> Self {
         let template = Database::named(&format!("template_{name}"));
         template.sql(tables::SCHEMA);
         Self {
+            strategy,
             direct: Side::new(&format!("direct_{name}"), &template),
             proxied: Side::new(&format!("proxied_{name}"), &template),
-            proxy: Proxy::start(&tables::rules()),
+            proxy: Proxy::start(&tables::rules(strategy)),
             played: 0,
             limit: Duration::from_secs(10),
         }
@@ -148,7 +168,7 @@ impl World {
         self.proxied.reset();
         let mut direct = fresh(&mut self.direct, None, self.played);
         let mut proxied = fresh(&mut self.proxied, Some(&self.proxy), self.played);
-        let batches = direct::play(&mut direct, steps);
+        let batches = direct::play(&mut direct, steps, self.strategy);
         let outcome = proxied::play(&mut proxied, &batches, self.limit);
         let (stored, kept) = (self.direct.dump(), self.proxied.dump());
         let outcome = outcome.and_then(|()| same_rows(&stored, &kept));

@@ -32,6 +32,17 @@ impl Step {
         texts.collect::<Vec<_>>().join(SEPARATOR)
     }
 
+    /// The same where statements are rewritten: under READ COMMITTED, and with what PREPARE prepares.
+    pub fn for_rewriting(self) -> Self {
+        match self {
+            Self::Query(statements) => {
+                Self::Query(statements.into_iter().map(Statement::for_rewriting).collect())
+            }
+            Self::Parse(name, statement) => Self::Parse(name, statement.for_rewriting()),
+            step => step,
+        }
+    }
+
     /// Whether a Sync or Query is behind it: the server answers.
     pub fn ends_segment(&self) -> bool {
         matches!(self, Self::Query(_) | Self::Sync)

@@ -63,6 +63,28 @@ impl Statement {
         self.clause.is_some()
     }
 
+    /// Whether a proxy that rewrites writes the careful author's text. Into a partition it does not.
+    pub fn is_rewritten(&self) -> bool {
+        self.is_listed() && !self.head.contains("INTO ev_0")
+    }
+
+    /// Whether the proxy, behind it in the same text, is not sure what an INSERT means.
+    pub fn unsettles(&self) -> bool {
+        let verbs = ["DISCARD", "RESET", "DO ", "SET search_path", "EXECUTE"];
+        verbs.iter().any(|verb| self.head.starts_with(verb))
+    }
+
+    /// The same where statements are rewritten.
+    pub fn for_rewriting(self) -> Self {
+        if self.head.contains("ISOLATION LEVEL") {
+            return Self::same("SELECT 'no isolation'");
+        }
+        if self.head.starts_with("PREPARE own") {
+            return Self { clause: Some(" ON CONFLICT (id) DO NOTHING".to_owned()), ..self };
+        }
+        self
+    }
+
     /// As the application writes it.
     pub fn plain(&self) -> String {
         format!("{}{}", self.head, self.tail)

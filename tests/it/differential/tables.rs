@@ -1,5 +1,7 @@
 //! The tables that the sessions use, one for each kind of unique constraint, and what is listed.
 
+use super::Strategy;
+
 /// A table that sessions insert into.
 #[derive(Debug)]
 pub struct Table {
@@ -128,9 +130,11 @@ const LISTED: &[&str] = &[
 ];
 
 /// A rules file that lists them.
-pub fn rules() -> String {
+pub fn rules(strategy: Strategy) -> String {
+    let strategy = if strategy == Strategy::React { "react" } else { "rewrite" };
     let rule = |(number, name)| {
-        format!("[[rule]]\nid = \"rule-{number}\"\nconstraint = \"{name}\"\naction = \"absorb\"\n")
+        let head = format!("[[rule]]\nid = \"rule-{number}\"\nconstraint = \"{name}\"\n");
+        format!("{head}strategy = \"{strategy}\"\n")
     };
     LISTED.iter().enumerate().map(rule).collect()
 }
