@@ -62,8 +62,8 @@ pub fn keeps_settings(statement: &[u8]) -> bool {
     }
     let queries = ["EXPLAIN", "SELECT", "TABLE", "VALUES", "WITH"];
     let makes = is_one_of(word, &queries) && (makes_table(rest) || holds(rest, b"create"));
-    let sets = || holds(rest, b"set_config") || holds(rest, b"isolation");
-    is_one_of(word, &KEEPING) && !makes && !sets()
+    let isolates = is_one_of(word, &["BEGIN", "START"]) && holds(rest, b"isolation");
+    is_one_of(word, &KEEPING) && !makes && !isolates && !holds(rest, b"set_config")
 }
 
 /// Whether what follows SET is a parameter that no INSERT depends on.

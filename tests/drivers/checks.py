@@ -1,9 +1,10 @@
 """What the driver scripts share: saying what held, and failing on what did not.
 
 The proxy's address comes from PGHOST, PGPORT, PGUSER and PGDATABASE, which every driver reads.
-The test has made these tables, and listed events_pkey alone:
+The test has made these tables, and listed events_pkey, and loads_pkey with strategy = "rewrite":
 
     events (id int PRIMARY KEY, kind text)
+    loads  (id int PRIMARY KEY, kind text)
     other  (id int PRIMARY KEY)
 
 The tables of the ORMs, and their rules: see tests/it/drivers/orms.rs.

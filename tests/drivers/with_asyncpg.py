@@ -107,6 +107,20 @@ async def bulk(db):
     equal("big duplicate", await db.execute(big, BIG), "INSERT 0 0")
 
 
+async def rewritten(db):
+    """With strategy = "rewrite" what is one transaction without BEGIN keeps its good rows."""
+    load = "INSERT INTO loads VALUES ($1, 'x')"
+    await db.executemany(load, [(number,) for number in (1, *range(1, 1000), 5)])
+    equal("rewritten executemany", await db.fetchval("SELECT count(*) FROM loads"), 999)
+    rows = await db.fetchmany(load + " RETURNING id", [(1,), (1000,), (1000,)])
+    equal("rewritten executemany, returning", [row["id"] for row in rows], [1000])
+    one = "INSERT INTO loads VALUES (1001, 'x')"
+    equal("rewritten script", await db.execute(f"{one}; {one}; SELECT 1; {one}"), "INSERT 0 0")
+    async with db.transaction():
+        equal("rewritten in a transaction", await db.execute(load, 1001), "INSERT 0 0")
+    equal("rewritten: stored", await db.fetchval("SELECT count(*) FROM loads"), 1001)
+
+
 async def notify(db):
     heard = asyncio.get_running_loop().create_future()
     await db.add_listener("ears", lambda *arguments: heard.set_result(arguments[-1]))
@@ -134,7 +148,7 @@ async def main():
     # The server offers no TLS; asyncpg asks for it and goes on without.
     db = await asyncpg.connect()
     ok("connect")
-    for part in (inserts, transactions, bulk, notify, cancel):
+    for part in (inserts, transactions, rewritten, bulk, notify, cancel):
         await part(db)
     await db.close()
 

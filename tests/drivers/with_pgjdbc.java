@@ -22,6 +22,7 @@ import org.postgresql.copy.CopyManager;
 
 class WithPgjdbc {
     static final String INSERT = "INSERT INTO events VALUES (?, ?)";
+    static final String LOAD = "INSERT INTO loads VALUES (?, ?)";
     static final List<String> MODES =
             List.of("simple", "extended", "extendedForPrepared", "extendedCacheEverything");
     static final List<String> AUTOSAVES = List.of("never", "conservative", "always");
@@ -35,6 +36,8 @@ class WithPgjdbc {
             }
             batchInAutocommit(mode);
             rewrittenBatch(mode);
+            rewrittenByRule(mode, false);
+            rewrittenByRule(mode, true);
             generatedKeys(mode);
             savepoints(mode);
             unlisted(mode);
@@ -129,6 +132,18 @@ class WithPgjdbc {
             insertBatch(db, 1100, 1600, 1, 1600);
             db.commit();
             equal(mode + ": rewritten, in a transaction", stored(db), range(1, 1600));
+        }
+    }
+
+    /** A rule with strategy = "rewrite": a batch in autocommit keeps its good rows. */
+    static void rewrittenByRule(String mode, boolean several) throws Exception {
+        String name = mode + ", by a rule" + (several ? ", in INSERTs of several rows" : "");
+        String options = "preferQueryMode=" + mode + "&reWriteBatchedInserts=" + several;
+        try (Connection db = fresh(options)) {
+            insertBatch(db, LOAD, 300, 300);
+            int[] counts = insertBatch(db, LOAD, 1, 1000, 300, 301, 500);
+            if (!several) equal(name, zeros(counts), "300 1001 1002 1003");
+            equal(name + ": its rows", stored(db, "loads"), range(1, 1000));
         }
     }
 
@@ -310,7 +325,7 @@ class WithPgjdbc {
     static Connection fresh(String options) throws SQLException {
         Connection db = connect(options);
         try (Statement statement = db.createStatement()) {
-            statement.execute("TRUNCATE events, other");
+            statement.execute("TRUNCATE events, loads, other");
         }
         return db;
     }
@@ -341,7 +356,12 @@ class WithPgjdbc {
 
     /** A batch of a range of keys, and of more behind it. */
     static int[] insertBatch(Connection db, int first, int last, int... more) throws SQLException {
-        try (PreparedStatement prepared = db.prepareStatement(INSERT)) {
+        return insertBatch(db, INSERT, first, last, more);
+    }
+
+    static int[] insertBatch(Connection db, String insert, int first, int last, int... more)
+            throws SQLException {
+        try (PreparedStatement prepared = db.prepareStatement(insert)) {
             IntStream ids = IntStream.concat(IntStream.rangeClosed(first, last), Arrays.stream(more));
             for (int id : ids.toArray()) {
                 prepared.setInt(1, id);
@@ -373,8 +393,13 @@ class WithPgjdbc {
     }
 
     static String stored(Connection db) throws SQLException {
+        return stored(db, "events");
+    }
+
+    static String stored(Connection db, String table) throws SQLException {
         try (Statement statement = db.createStatement()) {
-            String stored = column(statement.executeQuery("SELECT id FROM events ORDER BY id"));
+            String sql = "SELECT id FROM " + table + " ORDER BY id";
+            String stored = column(statement.executeQuery(sql));
             if (!db.getAutoCommit()) db.commit();
             return stored;
         }

@@ -46,6 +46,12 @@ raises(
 )
 equal("nothing of them stored", one("SELECT count(*) FROM events"), 5)
 
+# With strategy = "rewrite" its good rows are stored.
+load = "INSERT INTO loads VALUES (%s, 'x')"
+psycopg2.extras.execute_batch(cursor, load, [(6,), (6,), (7,)])
+psycopg2.extras.execute_values(cursor, "INSERT INTO loads VALUES %s", [(7, "x"), (8, "x")])
+equal("rewritten, several statements", one("SELECT count(*) FROM loads"), 3)
+
 # One statement each, each its own transaction.
 cursor.executemany(INSERT, [(6,), (1,), (7,)])
 equal("executemany", one("SELECT count(*) FROM events"), 7)

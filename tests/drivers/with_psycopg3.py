@@ -124,6 +124,32 @@ db.execute("ROLLBACK")
 equal("rolled back", count(), 307)
 db.execute("DELETE FROM events WHERE id > 5")
 
+# With strategy = "rewrite" a pipeline outside BEGIN keeps its good rows.
+LOAD = "INSERT INTO loads VALUES (%s, 'x')"
+db.execute("INSERT INTO loads VALUES (1, 'old')")
+cursor = db.cursor()
+cursor.executemany(LOAD, [(number,) for number in (1, *range(1, 1000), 5)])
+equal("rewritten executemany", (cursor.rowcount, count("loads")), (998, 999))
+cursor.executemany(LOAD + " RETURNING id", [(1,), (1000,), (1000,)], returning=True)
+rows = [result.fetchall() for result in cursor.results()]
+equal("rewritten executemany, returning", rows, [[], [(1000,)], []])
+with db.pipeline():
+    cursors = [db.execute(LOAD, (number,)) for number in (1, 1001, 1001, 2, 1002)]
+equal("rewritten pipeline", [cursor.rowcount for cursor in cursors], [0, 1, 0, 0, 1])
+cursor = db.execute("INSERT INTO loads VALUES (1, 'x'); INSERT INTO loads VALUES (1003, 'x')")
+counts = [cursor.rowcount, cursor.nextset() and cursor.rowcount]
+equal("rewritten, several in a text", counts, [0, 1])
+for expected in (1, 0):
+    cursor = db.execute(LOAD, (1004,), prepare=True)
+    equal("rewritten and prepared", cursor.rowcount, expected)
+db.execute("SET search_path = pg_catalog, public")
+equal("rewritten behind SET", db.execute(LOAD, (1004,), prepare=True).rowcount, 0)
+with db.transaction():
+    cursor.executemany(LOAD, [(number,) for number in range(1000, 1011)])
+    equal("rewritten in a transaction", cursor.rowcount, 6)
+equal("rewritten: stored", count("loads"), 1010)
+equal("rewritten: the old row", db.execute("SELECT kind FROM loads WHERE id = 1").fetchone(), ("old",))
+
 with db.cursor().copy("COPY other FROM STDIN") as copy:
     for number in range(2, 10_000):
         copy.write_row((number,))

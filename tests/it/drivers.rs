@@ -57,17 +57,23 @@ const TIMEOUT: &str = "120";
 /// Where Debian puts the driver.
 const PGJDBC: &str = "/usr/share/java/postgresql.jar";
 
-/// The one rule: `events_pkey` is listed, `other_pkey` is not.
+/// `events_pkey` and `loads_pkey` are listed, `other_pkey` is not.
 const RULES: &str = r#"
 [[rule]]
 id = "events"
 constraint = "events_pkey"
 table = "events"
 action = "absorb"
+
+[[rule]]
+id = "loads"
+constraint = "loads_pkey"
+strategy = "rewrite"
 "#;
 
 const SCHEMA: &str = "
 CREATE TABLE events (id int PRIMARY KEY, kind text);
+CREATE TABLE loads (id int PRIMARY KEY, kind text);
 CREATE TABLE other (id int PRIMARY KEY);
 CREATE SEQUENCE numbers;
 ";

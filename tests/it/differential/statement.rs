@@ -77,7 +77,7 @@ impl Statement {
     /// The same where statements are rewritten.
     pub fn for_rewriting(self) -> Self {
         if self.head.contains("ISOLATION LEVEL") {
-            return Self::same("SELECT 'no isolation'");
+            return Self::same("SELECT 'left out'");
         }
         if self.head.starts_with("PREPARE own") {
             return Self { clause: Some(" ON CONFLICT (id) DO NOTHING".to_owned()), ..self };
