@@ -18,6 +18,8 @@ pub(crate) enum Contender {
     PgabsorbRules,
     /// pgabsorb with a rule for the key of the table that transactions insert into.
     PgabsorbGuards,
+    /// pgabsorb with a rule that rewrites what is loaded into a table.
+    PgabsorbRewrites,
     PgBouncer,
     HaProxy,
 }
@@ -33,6 +35,7 @@ impl Contender {
             Self::Pgabsorb => "pgabsorb",
             Self::PgabsorbRules => "pgabsorb-rules",
             Self::PgabsorbGuards => "pgabsorb-guards",
+            Self::PgabsorbRewrites => "pgabsorb-rewrites",
             Self::PgBouncer => "pgbouncer",
             Self::HaProxy => "haproxy",
         }
@@ -45,6 +48,7 @@ impl Contender {
             Self::Pgabsorb => "pgabsorb, no rules",
             Self::PgabsorbRules => "pgabsorb, no rule matches",
             Self::PgabsorbGuards => "pgabsorb, a rule guards",
+            Self::PgabsorbRewrites => "pgabsorb, a rule rewrites",
             Self::PgBouncer => "PgBouncer, session mode",
             Self::HaProxy => "HAProxy, mode tcp",
         }
@@ -88,6 +92,7 @@ impl Contender {
             Self::HaProxy => haproxy(listen, server),
             Self::PgabsorbRules => pgabsorb(listen, server) + &rules(),
             Self::PgabsorbGuards => pgabsorb(listen, server) + GUARDING,
+            Self::PgabsorbRewrites => pgabsorb(listen, server) + REWRITING,
             _ => pgabsorb(listen, server),
         }
     }
@@ -149,6 +154,9 @@ fn haproxy(listen: SocketAddr, server: SocketAddr) -> String {
 }
 
 const GUARDING: &str = "[[rule]]\nid = \"guarded\"\nconstraint = \"guarded_pkey\"\n";
+
+const REWRITING: &str =
+    "[[rule]]\nid = \"loads\"\nconstraint = \"loads_pkey\"\nstrategy = \"rewrite\"\n";
 
 /// More than are ever opened.
 const CONNECTIONS: u32 = 4000;

@@ -37,7 +37,8 @@ fn connections(address: SocketAddr, count: u32) -> anyhow::Result<Vec<TcpStream>
         .collect()
 }
 
-fn connection(address: SocketAddr) -> anyhow::Result<TcpStream> {
+/// A connection that has logged in.
+pub(crate) fn connection(address: SocketAddr) -> anyhow::Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(STARTUP)?;
@@ -48,7 +49,7 @@ fn connection(address: SocketAddr) -> anyhow::Result<TcpStream> {
 }
 
 /// Reads messages up to ReadyForQuery.
-fn wait_until_ready(stream: &mut TcpStream) -> anyhow::Result<()> {
+pub(crate) fn wait_until_ready(stream: &mut TcpStream) -> anyhow::Result<()> {
     loop {
         let mut header = [0; 5];
         stream.read_exact(&mut header)?;

@@ -4,6 +4,7 @@
 //! through every contender in turn, round after round, and prints tables of medians and ranges.
 //! docs/performance.md says how to read them. Only ratios within one run mean anything.
 
+mod bulk;
 mod contender;
 mod idle;
 mod keeper;
@@ -55,6 +56,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     if options.measures(Part::Transaction) {
         println!("{}", transaction::measure(options, &programs)?);
+    }
+    if options.measures(Part::Bulk) {
+        println!("{}", bulk::measure(options, &programs)?);
     }
     Ok(())
 }

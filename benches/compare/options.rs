@@ -41,6 +41,8 @@ pub(crate) enum Part {
     Idle,
     /// The savepoint around an INSERT inside a transaction.
     Transaction,
+    /// A pipeline of INSERTs with duplicates.
+    Bulk,
 }
 
 impl Options {

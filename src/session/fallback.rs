@@ -13,9 +13,9 @@ use crate::wire::build;
 use super::Session;
 use super::expected::{Command, Entry, Execution, Expected, Purpose};
 use super::held::Waiting;
-use super::ledger::{Failed, Segment};
 use super::name::Name;
 use super::passage::Passage;
+use super::received::{Failed, Segment};
 use super::rewrite::{self, Doubt, Rewritten};
 use super::statements::Prepared;
 use super::text::Kind;
@@ -63,7 +63,10 @@ impl Session {
             _ => None,
         };
         let Some(again) = again else {
-            self.doubt(&suspect.named, Doubt::Refused(sqlstate));
+            // It may be something else; the next time it is taken for the clause.
+            if self.doubt(&suspect.named, Doubt::Refused(sqlstate)) {
+                self.verified.forget(&suspect.named);
+            }
             return false;
         };
         if self.ledger.head().is_none() {

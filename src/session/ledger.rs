@@ -21,56 +21,7 @@ use crate::wire::backend::TransactionStatus;
 use super::block::{Block, Effect};
 use super::expected::{Entry, Expected, Purpose, Query, Step};
 use super::guard::Behind;
-
-/// What a reply other than ErrorResponse was.
-#[derive(Debug)]
-pub(super) enum Received {
-    /// No entry's reply: a notice, a parameter, copy data.
-    Aside,
-    /// Part of the reply to the head, which stays.
-    Part,
-    /// The end of the reply to this entry.
-    Answer(Entry),
-    /// Nobody asked for it: the ledger has lost its place for good, and replies to the proxy's own
-    /// questions can no longer be told from the client's, if any were `owed`.
-    OutOfStep { owed: bool },
-}
-
-/// What an ErrorResponse was the reply to.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// The head, which stays until its ReadyForQuery.
-    Head,
-    /// An extended-query message; the server skips what follows up to Sync.
-    Extended { failed: Entry, skipped: Vec<Entry> },
-    /// Nothing that was asked.
-    Unasked,
-}
-
-impl Failed {
-    /// What has failed, if it is no longer the head.
-    pub(super) fn expected(&self) -> Option<&Expected> {
-        match self {
-            Self::Extended { failed, .. } => Some(&failed.expected),
-            Self::Head | Self::Unasked => None,
-        }
-    }
-}
-
-/// What the server has done since the last ReadyForQuery.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Segment {
-    /// Replies received: the segment is not at its start.
-    pub(super) open: bool,
-    /// Statements that ran to their end or were suspended.
-    pub(super) executed: u32,
-    /// Portals made.
-    pub(super) bound: u32,
-    /// Prepared statements made.
-    pub(super) parsed: u32,
-    /// Whether the running statement's reply has begun: a row, or its description.
-    pub(super) begun: bool,
-}
+use super::received::{Failed, Received, Segment};
 
 /// How the server will treat the next message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +29,16 @@ enum Intake {
     Reading,
     SkippingToSync,
     CopyIn,
+}
+
+/// Whether messages up to the next Sync are kept, to be sent again if the server refuses what was
+/// rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Retention {
+    /// Nothing was rewritten yet.
+    Open,
+    Kept,
+    GivenUp,
 }
 
 /// How sure it is that the head is what the server answers next.
@@ -91,10 +52,11 @@ enum Trust {
 #[derive(Debug)]
 pub(super) struct Ledger {
     queue: VecDeque<Entry>,
+    /// How many of them there are up to the last one that ends with ReadyForQuery.
+    ended: usize,
     /// Bytes of the messages that may have to be sent again.
     kept: usize,
-    /// Whether all messages up to the next Sync may have to be sent again.
-    retains: bool,
+    retention: Retention,
     /// Savepoints that are not released yet.
     guards: usize,
     /// What a command of the proxy's own that failed, or was skipped, may have left behind.
@@ -116,8 +78,9 @@ impl Ledger {
     pub(super) fn new() -> Self {
         Self {
             queue: VecDeque::from([Expected::Startup.into()]),
+            ended: 1,
             kept: 0,
-            retains: false,
+            retention: Retention::Open,
             guards: 0,
             behind: Behind::Nothing,
             here: Block::Unknown,
@@ -157,15 +120,21 @@ impl Ledger {
         self.kept
     }
 
-    /// Whether all messages from here on may have to be sent again, up to the next Sync.
-    pub(super) fn retain(&mut self, retains: bool) {
-        self.retains = retains;
+    /// Whether the messages from here to the next Sync are kept, to be sent again: decided once,
+    /// and given up beyond so many bytes.
+    pub(super) fn retains(&mut self, limit: usize, decide: impl FnOnce(&Self) -> bool) -> bool {
+        if self.retention == Retention::Open && decide(self) {
+            self.retention = Retention::Kept;
+        }
+        if self.retention == Retention::Kept && self.kept >= limit {
+            self.retention = Retention::GivenUp;
+        }
+        self.retention == Retention::Kept
     }
 
-    /// Whether they may; beyond so many bytes none is kept any more.
-    pub(super) fn retains(&mut self, limit: usize) -> bool {
-        self.retains &= self.kept < limit;
-        self.retains
+    /// A Sync or Query is sent.
+    pub(super) fn end_retention(&mut self) {
+        self.retention = Retention::Open;
     }
 
     /// Savepoints that are not released yet.
@@ -208,10 +177,8 @@ impl Ledger {
     /// well, but for AND CHAIN. An error in the segment that is being sent takes the next message
     /// with it.
     fn is_sure_ahead(&self) -> bool {
-        let is_end = |entry: &Entry| entry.expected.ends_with_ready();
-        let ended = self.queue.iter().rposition(is_end).map_or(0, |at| at + 1);
         let mut first = !self.segment.open;
-        self.queue.iter().take(ended).all(|Entry { expected, .. }| {
+        self.queue.iter().take(self.ended).all(|Entry { expected, .. }| {
             let single = matches!(expected, Expected::Query(query) if query.text.single);
             let sure = match expected.effect() {
                 Effect::NOTHING => true,
@@ -251,6 +218,14 @@ impl Ledger {
             && self.intake == Intake::Reading
     }
 
+    /// Whether every reply has come, and a Sync here would end nothing: no portal has been made since
+    /// the last one.
+    pub(super) fn may_sync(&self) -> bool {
+        let Segment { executed, bound, .. } = self.segment;
+        let reading = self.is_sure() && self.intake == Intake::Reading;
+        reading && self.queue.is_empty() && executed == 0 && bound == 0
+    }
+
     /// Whether replies can be told apart.
     pub(super) fn is_sure(&self) -> bool {
         self.trust == Trust::Sure
@@ -283,11 +258,16 @@ impl Ledger {
         self.kept += entry.message.len();
         self.guards += usize::from(entry.expected.is_release());
         self.ahead = entry.expected.effect().on(self.ahead);
+        let ends = entry.expected.ends_with_ready();
         self.queue.push_back(entry);
+        if ends {
+            self.ended = self.queue.len();
+        }
     }
 
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.queue.pop_front()?;
+        self.ended = self.ended.saturating_sub(1);
         self.kept -= entry.message.len();
         self.guards -= usize::from(entry.expected.is_release());
         Some(entry)
@@ -450,6 +430,8 @@ impl Ledger {
             self.ate |= !is_end(&entry);
             self.eaten.push(entry);
         }
+        let is_end = |entry: &Entry| entry.expected.ends_with_ready();
+        self.ended = self.queue.iter().rposition(is_end).map_or(0, |at| at + 1);
         self.look_ahead();
         if end.is_none() {
             self.intake = Intake::CopyIn;
@@ -459,7 +441,7 @@ impl Ledger {
     /// Outside COPY the server ignores CopyDone and CopyFail.
     fn drop_stray_copy_ends(&mut self) {
         while let Some(Expected::CopyEnd) = self.head() {
-            self.queue.pop_front();
+            self.pop();
         }
     }
 
@@ -472,6 +454,7 @@ impl Ledger {
         let owed = self.queue.iter().any(is_own);
         self.trust = Trust::Lost;
         self.queue.clear();
+        self.ended = 0;
         (self.kept, self.guards) = (0, 0);
         (self.here, self.ahead) = (Block::Unknown, Block::Unknown);
         Received::OutOfStep { owed }

@@ -31,6 +31,7 @@ mod name;
 pub mod output;
 mod passage;
 mod plan;
+mod received;
 pub mod recovery;
 mod redo;
 mod replies;

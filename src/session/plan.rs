@@ -106,7 +106,7 @@ impl Session {
             // A statement that shares the segment cannot be told from it when it fails.
             self.pace = Pace::Free;
         }
-        let retains = self.ledger.retains(KEPT_LIMIT);
+        let retains = self.ledger.retains(KEPT_LIMIT, |_| false);
         if self.pace == Pace::Watching || self.ledger.guards() > 0 || retains {
             Bytes::copy_from_slice(frame.bytes)
         } else {
@@ -232,10 +232,7 @@ impl Session {
     /// A message that has to be sent again if the server refuses what was rewritten, unless a
     /// transaction block is open: what it refuses there, nothing undoes.
     fn retain(&mut self, message: Bytes, built: impl FnOnce() -> Bytes) -> Bytes {
-        if self.ledger.block() != Block::Open {
-            self.ledger.retain(true);
-        }
-        let retains = self.ledger.retains(KEPT_LIMIT);
+        let retains = self.ledger.retains(KEPT_LIMIT, |ledger| ledger.block() != Block::Open);
         if retains && message.is_empty() { built() } else { message }
     }
 
@@ -369,7 +366,7 @@ impl Session {
 
     /// A Sync or Query is sent, which ends an implicit transaction.
     pub(super) fn sent_end(&mut self) {
-        self.ledger.retain(false);
+        self.ledger.end_retention();
         self.statements.sent_end();
         if self.ledger.block() != Block::Open {
             self.verified.change_back();

@@ -6,10 +6,10 @@ use crate::wire::frame::Frame;
 
 use super::expected::{Command, Entry, Execution, Expected, Object, Purpose, Query};
 use super::held::Stage;
-use super::ledger::{Failed, Received, Segment};
 use super::output::Note;
 use super::passage::Passage;
 use super::plan::WIDE;
+use super::received::{Failed, Received, Segment};
 use super::recovery::Scope;
 use super::splice::Piece;
 use super::text::Renames;

@@ -293,7 +293,7 @@ impl Session {
         if !self.can_look_up() || self.ledger.block() != Block::None {
             return Ahead::AsItIs;
         }
-        if !self.ledger.is_quiescent() {
+        if !self.ledger.may_sync() {
             return if self.ledger.is_drained() { Ahead::AsItIs } else { Ahead::Wait };
         }
         let mut asks = BytesMut::from(&self.look_up()[..]);
@@ -310,7 +310,7 @@ impl Session {
         if self.ledger.block() == Block::Failed || self.status.is_none() {
             return Ahead::AsItIs;
         }
-        let between = self.ledger.is_quiescent();
+        let between = self.ledger.may_sync();
         let mut asks = BytesMut::from(&self.verified.ask(named)[..]);
         let closes = build::COMMAND_CLOSES + 1;
         self.ledger.sent(Expected::Own(Command::new(Purpose::Verify, closes)));
@@ -324,12 +324,14 @@ impl Session {
         Ahead::Ask(asks.freeze())
     }
 
-    /// Why a rule's wish was not met, once for each name and reason.
-    pub(super) fn doubt(&mut self, named: &Named, doubt: Doubt) {
-        if self.doubts.insert((named.clone(), doubt)) {
+    /// Why a rule's wish was not met, once for each name and reason; whether this is the first time.
+    pub(super) fn doubt(&mut self, named: &Named, doubt: Doubt) -> bool {
+        let first = self.doubts.insert((named.clone(), doubt));
+        if first {
             let table = named.table.clone();
             self.notes.push(Note::NotRewritten { table, doubt });
         }
+        first
     }
 }
 

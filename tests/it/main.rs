@@ -40,6 +40,9 @@ mod crowd;
 // A long transaction of guarded INSERTs holds as few locks as any other.
 mod locks;
 
+// A pipeline of very many INSERTs goes through, and keeps its good rows.
+mod bulk;
+
 // The program itself: its sockets, limits, signals, log and command line.
 mod shell;
 
