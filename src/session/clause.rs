@@ -130,8 +130,9 @@ fn columns_to_set<'a>(
         }
         (OnConflict::UpdateAll, Columns::Implied) => {
             // How many of them get a value is known of VALUES alone.
-            let width = insert.width.filter(|_| insert.rows != Rows::Query);
-            let given = index.table_columns.iter().take(width.ok_or(Reason::NoConflictTarget)?);
+            let row = insert.first_row.as_ref().filter(|_| insert.rows != Rows::Query);
+            let width = row.ok_or(Reason::NoConflictTarget)?.len();
+            let given = index.table_columns.iter().take(width);
             given.filter(|it| !it.in_key).map(|it| it.name.as_str()).collect()
         }
         (OnConflict::UpdateAll, Columns::Unsure) => return Err(Reason::NoConflictTarget),

@@ -148,7 +148,8 @@ impl Session {
                 if let Some(bound) = execution.bound.clone().filter(|_| tag == b'C') {
                     let prepared = &bound.prepared;
                     instead = prepared.rewritten.as_ref().and_then(|rewritten| {
-                        self.rewritten_ended(rewritten, &prepared.text, frame, passage)
+                        let said = (&prepared.text, &bound.values[..]);
+                        self.rewritten_ended(rewritten, said, frame, passage)
                     });
                 }
                 (guarded, None)
@@ -159,7 +160,7 @@ impl Session {
                 Some(Piece::Client { guarded, rewritten }) => {
                     instead = rewritten.filter(|_| tag == b'C').and_then(|rewritten| {
                         let text = self.ledger.query()?.text.clone();
-                        self.rewritten_ended(&rewritten, &text, frame, passage)
+                        self.rewritten_ended(&rewritten, (&text, b""), frame, passage)
                     });
                     (ends && guarded.is_some(), None)
                 }
@@ -218,7 +219,9 @@ impl Session {
             let entries = std::iter::once(failed).chain(skipped);
             self.dropped(entries.map(|entry| &entry.expected));
         }
-        let falls_back = self.falls_back(sqlstate, &mut failed, before, passage);
+        // Of this SQLSTATE the clause's own error names its table, a portal's does not.
+        let clause = sqlstate.filter(|it| *it != SqlState(*b"55000") || fields.table().is_some());
+        let falls_back = self.falls_back(clause, &mut failed, before, passage);
         let fate = match self.own_failure(&failed) {
             _ if falls_back => Fate::Withhold,
             _ if self.is_refused(sqlstate, before) => Fate::Withhold,

@@ -10,12 +10,12 @@
 //! An index without a predicate is found whatever stands there. Any doubt leaves the statement as it
 //! is, and its error to be recovered from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::rules::{Constraint, Rule};
-use crate::sql::{Encoding, Insert};
+use crate::sql::{Columns, Encoding, Insert, Rows, Value};
 use crate::wire::backend::SqlState;
 use crate::wire::build;
 
@@ -98,6 +98,10 @@ pub(super) struct Rewritten {
     pub(super) constraint: Option<Constraint>,
     /// Names of that constraint's columns.
     pub(super) columns: Option<String>,
+    /// The values of that constraint's columns, if it is one row.
+    pub(super) key: Option<Vec<Value>>,
+    /// The statement's shape, once it has been asked for.
+    pub(super) fingerprint: OnceLock<u64>,
     /// The `id` of the rule.
     pub(super) rule: String,
     /// Whether it can hit no constraint that is absorbed but those the clause is about.
@@ -173,7 +177,11 @@ impl Session {
     pub(super) fn still_stands(&mut self, rewritten: &Rewritten) -> Result<bool, Ahead> {
         let Some(catalog) = self.known_catalog() else { return Ok(true) };
         match self.verified.answer(&rewritten.named, &catalog) {
-            None => Err(self.verify(rewritten.named.clone())),
+            None => match self.verify(rewritten.named.clone()) {
+                // The block has failed, and refuses it whatever it is.
+                Ahead::AsItIs => Ok(true),
+                ahead => Err(ahead),
+            },
             Some(Answer::Known(facts)) => Ok(*facts == rewritten.facts),
             Some(Answer::Unknown | Answer::Refused) => Ok(false),
         }
@@ -232,6 +240,8 @@ impl Session {
             facts: Arc::clone(facts),
             constraint: (!all).then(|| root.clone()),
             columns: (!all).then(|| index.columns.clone()),
+            key: if all { None } else { key_values(insert, index) },
+            fingerprint: OnceLock::new(),
             rule: rule.id.as_str().to_owned(),
             covers: all || !others,
             rows_requested: rows_requested(insert),
@@ -346,6 +356,20 @@ fn judge(facts: &Facts) -> Result<(), Doubt> {
     } else {
         Err(Doubt::Isolation)
     }
+}
+
+/// The values that the one row of a statement has for an index's columns, in their order.
+fn key_values(insert: &Insert, index: &Index) -> Option<Vec<Value>> {
+    let row = insert.first_row.as_ref().filter(|_| insert.rows == Rows::One)?;
+    let value = |column: &str| {
+        let at = match &insert.columns {
+            Columns::Implied => index.table_columns.iter().position(|it| it.name == column),
+            Columns::Named(names) => names.iter().position(|name| name == column),
+            Columns::Unsure => None,
+        };
+        row.get(at?).cloned()
+    };
+    index.columns.split(", ").map(value).collect()
 }
 
 /// Whether the statement can mean no other table, whatever the search_path is.

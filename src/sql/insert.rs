@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::calls::only_compute;
 use super::tokens::{Kind, Token};
-use super::{Columns, Encoding, Insert, Rows, Unclassified};
+use super::{Columns, Encoding, Insert, Rows, Unclassified, Value, value};
 
 /// Reads a statement that begins with INSERT or WITH; `None` if it is no INSERT after all, or
 /// modifies data in a WITH.
@@ -26,7 +26,7 @@ pub(super) fn read(
     }
     let target = walk.target(encoding)?;
     let columns = walk.columns(encoding);
-    let width = walk.width();
+    let first_row = walk.first_row();
     let source = walk.source().ok_or(Unclassified::Form)?;
     let mut tail = walk.tail(source)?;
     if tail.rows == Rows::One && !only_compute(with_list) {
@@ -39,7 +39,7 @@ pub(super) fn read(
         alias: target.alias,
         columns,
         rows: tail.rows,
-        width,
+        first_row,
         on_conflict: tail.on_conflict,
         returning: !tail.returning.is_empty(),
         ordered: tail.ordered,
@@ -159,22 +159,16 @@ impl<'t, 'a> Walk<'t, 'a> {
         let more =
             |token: &Token<'_>| begins_query(token) || token.is_word_of(&["OVERRIDING", "DEFAULT"]);
         let Some(group) = ahead.group().filter(|_| ahead.at(more)) else { return Columns::Implied };
-        let mut depth = 0_usize;
-        let columns = group.split(|token| {
-            depth += usize::from(token.is("(") || token.is("["));
-            depth = depth.saturating_sub(usize::from(token.is(")") || token.is("]")));
-            depth == 0 && token.is(",")
-        });
         // What follows the name is a part of the column: a field, a subscript.
         let name = |column: &[Token<'_>]| {
             let first = column.first().filter(|token| is_name(token))?;
             catalog_name(first, encoding)
         };
-        columns.map(name).collect::<Option<_>>().map_or(Columns::Unsure, Columns::Named)
+        items(group).map(name).collect::<Option<_>>().map_or(Columns::Unsure, Columns::Named)
     }
 
     /// Looks at the first row of VALUES, which comes next or behind the column list.
-    fn width(&self) -> Option<usize> {
+    fn first_row(&self) -> Option<Vec<Value>> {
         let mut ahead = Self { rest: self.rest };
         if ahead.at(|token| token.is("(")) {
             ahead.group()?;
@@ -185,14 +179,7 @@ impl<'t, 'a> Walk<'t, 'a> {
                 .next()
                 .filter(|token| token.is_word_of(&["OVERRIDING", "SYSTEM", "USER", "VALUE"]))?;
         }
-        let row = ahead.group()?;
-        let mut depth = 0_usize;
-        let commas = row.iter().filter(|token| {
-            depth += usize::from(token.is("(") || token.is("["));
-            depth = depth.saturating_sub(usize::from(token.is(")") || token.is("]")));
-            depth == 0 && token.is(",")
-        });
-        Some(commas.count() + 1)
+        Some(items(ahead.group()?).map(value::read).collect())
     }
 
     fn name(&mut self, encoding: Encoding) -> Result<String, Unclassified> {
@@ -289,6 +276,16 @@ impl<'t, 'a> Walk<'t, 'a> {
             [] => Ok(true),
         }
     }
+}
+
+/// What commas outside parentheses and brackets divide.
+fn items<'t, 'a>(list: &'t [Token<'a>]) -> impl Iterator<Item = &'t [Token<'a>]> {
+    let mut depth = 0_usize;
+    list.split(move |token| {
+        depth += usize::from(token.is("(") || token.is("["));
+        depth = depth.saturating_sub(usize::from(token.is(")") || token.is("]")));
+        depth == 0 && token.is(",")
+    })
 }
 
 pub(super) fn is_name(token: &Token<'_>) -> bool {

@@ -12,6 +12,7 @@ mod glance;
 mod insert;
 mod tokens;
 mod transaction;
+mod value;
 
 #[cfg(test)]
 mod tests;
@@ -136,8 +137,8 @@ pub struct Insert {
     pub columns: Columns,
     /// What it inserts.
     pub rows: Rows,
-    /// How many values the first row of VALUES has.
-    pub width: Option<usize>,
+    /// The first row of VALUES.
+    pub first_row: Option<Vec<Value>>,
     /// Whether it has an ON CONFLICT of its own.
     pub on_conflict: bool,
     /// Whether it has a RETURNING clause.
@@ -147,6 +148,17 @@ pub struct Insert {
     /// Where in the whole text ` ON CONFLICT (...) DO NOTHING `, with a space on either side, makes
     /// it do nothing on a conflict. It means nothing if there is an ON CONFLICT already.
     pub conflict_at: usize,
+}
+
+/// A value of VALUES, as far as the text alone tells what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A parameter, by its number, from 1.
+    Parameter(usize),
+    /// A number, or a string without escapes: where it stands in the text, without quotes.
+    Literal(Range<usize>),
+    /// Anything else.
+    Other,
 }
 
 /// The column list of an INSERT.

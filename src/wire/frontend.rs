@@ -1,7 +1,7 @@
 //! What a client sends: views of the messages whose fields the session needs.
 
 use super::frame::{Frame, HEADER};
-use super::{take_i32, take_str, take_u8};
+use super::{take_bytes, take_i16, take_i32, take_str, take_u8};
 
 /// A frontend message, decoded as far as the session looks.
 ///
@@ -50,6 +50,25 @@ pub enum FrontendMessage<'a> {
     Malformed(u8),
     /// Any other message: Flush, Terminate, CopyData, passwords, unknown tags.
     Other(u8),
+}
+
+/// A parameter of a Bind, by its number from 1, if it is in text format and not NULL; `values` is
+/// what stands behind the Bind's two names.
+#[must_use]
+pub fn text_parameter(mut values: &[u8], number: usize) -> Option<&[u8]> {
+    let formats: Vec<_> = (0..take_i16(&mut values)?).map(|_| take_i16(&mut values)).collect();
+    let index = number.checked_sub(1)?;
+    let format = match &formats[..] {
+        [] => 0,
+        [all] => (*all)?,
+        each => (*each.get(index)?)?,
+    };
+    let count = usize::try_from(take_i16(&mut values)?).ok()?;
+    let mut parameters = (0..count).map(|_| match take_i32(&mut values)? {
+        -1 => Some(None),
+        length => take_bytes(&mut values, usize::try_from(length).ok()?).map(Some),
+    });
+    parameters.nth(index)??.filter(|_| format == 0)
 }
 
 /// What a Describe or a Close is about.

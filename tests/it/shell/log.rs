@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Process, has, proxy, session};
 use crate::support::postgres::{Database, server};
 use crate::support::wait_until;
-use crate::support::wire::{Wire, query, startup};
+use crate::support::wire::{Wire, pbe, query, startup, sync};
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY, mail text); INSERT INTO t VALUES (1)";
 const RULE: &str = "[[rule]]\nid = 'the-t'\nconstraint = 't_pkey'\naction = 'absorb'\n";
@@ -114,6 +114,40 @@ fn the_key_is_hidden_hashed_or_shown_as_the_rules_file_says() {
     assert!(hashed[0] == hashed[2] && hashed[0] != hashed[1], "{hashed:?}");
     assert!(hashed[0].is_string() && !hashed[0].to_string().contains("id"), "{hashed:?}");
     assert!(keys("show")[1].as_str().unwrap().contains("(id)=(2)"));
+}
+
+#[test]
+fn what_a_rewritten_statement_left_out_is_told_as_the_server_would() {
+    let database = Database::new();
+    database.sql("CREATE TABLE t (a int, b text, c text, CONSTRAINT t_pkey PRIMARY KEY (b, a))");
+    database.sql("INSERT INTO t VALUES (-1, 'x y')");
+    let keys = |rule: &str| -> Vec<Value> {
+        let proxy = proxy(&format!("log.key_values = 'show'\n{RULE}{rule}"));
+        let mut wire = session(&proxy, &database);
+        for text in [
+            "INSERT INTO t VALUES (-1, 'x y', f)",
+            "INSERT INTO t (c, b, a) VALUES (NULL, 'x y'::text, '-1'), (1, 'z', 1)",
+            "INSERT INTO t (b, a) VALUES ('x' || ' y', -1)",
+        ] {
+            wire.query(&text.replace('f', "'z'"));
+        }
+        wire.send(
+            &[pbe("INSERT INTO t (b, a) VALUES ($1, $2::int)", &["x y", "-1"]), sync()].concat(),
+        );
+        wire.until(b'Z', 1);
+        let lines = conflicts(&proxy, 4);
+        let strategy = if rule.is_empty() { "react" } else { "rewrite" };
+        assert!(lines.iter().all(|line| line["strategy"] == strategy), "{lines:?}");
+        database.sql("DELETE FROM t WHERE b = 'z'");
+        let told = ["rows_requested", "rows_inserted", "fingerprint"];
+        let several = told.map(|field| lines[1][field].clone());
+        assert_eq!(several[..2], [2, 1]);
+        lines.iter().map(|line| line["key"].clone()).collect()
+    };
+    let (said, read) = (keys(""), keys("strategy = 'rewrite'"));
+    assert_eq!((&said[0], &said[3]), (&read[0], &read[3]));
+    // Which of several rows it was, and what an expression gives, only the server knows.
+    assert_eq!((&read[1], &read[2]), (&Value::Null, &Value::Null));
 }
 
 /// Quotes, a line's end, a byte that starts a command to the terminal, and letters.
