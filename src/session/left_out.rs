@@ -14,14 +14,22 @@ use super::rewrite::Rewritten;
 use super::text::{Kind, Text};
 use super::verified::Fact;
 
+/// What the client has said.
+pub(super) struct Said<'a> {
+    pub(super) text: &'a Text,
+    /// What stands behind the names of a Bind.
+    pub(super) values: &'a [u8],
+    /// The text's shape, if it is known.
+    pub(super) fingerprint: Option<u64>,
+}
+
 impl Session {
-    /// The CommandComplete of a rewritten statement has come, whose text and parameters, as a Bind
-    /// has them behind its names, these are. Rows that it left out are told; what
+    /// The CommandComplete of a rewritten statement has come. Rows that it left out are told; what
     /// comes back goes to the client in its place, if anything does.
     pub(super) fn rewritten_ended(
         &self,
         rewritten: &Rewritten,
-        (text, values): (&Text, &[u8]),
+        said: &Said<'_>,
         frame: &Frame<'_>,
         passage: &mut Passage<'_, '_>,
     ) -> Option<Bytes> {
@@ -29,20 +37,15 @@ impl Session {
         let told = rewritten.told_rows.filter(|told| *told != inserted);
         let left_out = rewritten.rows_requested.is_some_and(|requested| inserted < requested);
         if left_out && rewritten.leaves_out {
-            let conflict = self.left_out(rewritten, inserted, (text, values));
+            let conflict = self.left_out(rewritten, inserted, said);
             passage.note(Note::Conflict(Box::new(conflict)));
         }
         told.map(|rows| build::command_complete(&format!("INSERT 0 {rows}")))
     }
 
-    fn left_out(
-        &self,
-        rewritten: &Rewritten,
-        inserted: u32,
-        (text, values): (&Text, &[u8]),
-    ) -> Conflict {
+    fn left_out(&self, rewritten: &Rewritten, inserted: u32, said: &Said<'_>) -> Conflict {
         let sure = rewritten.facts.hold(Fact::Untriggered);
-        let text: &[u8] = match &text.kind {
+        let text: &[u8] = match &said.text.kind {
             Kind::MayInsert(text) => text,
             _ => b"",
         };
@@ -53,14 +56,14 @@ impl Session {
             rule: Some((rewritten.rule.clone(), Action::Absorb)),
             constraint: rewritten.constraint.clone(),
             columns: rewritten.columns.clone(),
-            detail: detail(rewritten, text, values),
+            detail: detail(rewritten, text, said.values),
             origin: self.origin.clone(),
             backend_pid: self.backend_pid,
             transaction_status: self.status,
             statement: Some("insert"),
             rows_requested: rewritten.rows_requested,
             rows_inserted: Some(inserted),
-            fingerprint: Some(*rewritten.fingerprint.get_or_init(fingerprint)),
+            fingerprint: said.fingerprint.or_else(|| Some(fingerprint())),
         }
     }
 }

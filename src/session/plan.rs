@@ -248,7 +248,14 @@ impl Session {
             _ => None,
         };
         let types = if table.is_some() { Bytes::copy_from_slice(types) } else { Bytes::new() };
-        Arc::new(Prepared { text, table, types, reading: self.reading, alike, rewritten })
+        let fingerprint = match &text.kind {
+            Kind::MayInsert(text) if rewritten.is_some() => {
+                Some(sql::fingerprint(text, self.syntax))
+            }
+            _ => None,
+        };
+        let reading = self.reading;
+        Arc::new(Prepared { text, table, types, reading, alike, rewritten, fingerprint })
     }
 
     fn bind(&mut self, portal: &[u8], statement: &[u8], values: &[u8], message: Bytes) -> Plan {

@@ -1,17 +1,21 @@
 //! A message has come from the server: whose reply it is, and whether the client gets it.
 
+use bytes::Bytes;
+
 use crate::sql::{Encoding, Syntax};
 use crate::wire::backend::{self, ErrorFields, SqlState, TransactionStatus};
 use crate::wire::frame::Frame;
 
 use super::expected::{Command, Entry, Execution, Expected, Object, Purpose, Query};
 use super::held::Stage;
+use super::left_out::Said;
 use super::output::Note;
 use super::passage::Passage;
 use super::plan::WIDE;
 use super::received::{Failed, Received, Segment};
 use super::recovery::Scope;
 use super::splice::Piece;
+use super::statements::{Bound, Prepared};
 use super::text::Renames;
 use super::{Fate, Goodbye, ProtocolViolation, Session};
 
@@ -144,15 +148,10 @@ impl Session {
         let mut instead = None;
         let (guarded, own) = match self.ledger.head() {
             Some(Expected::Execute(execution)) => {
-                let guarded = ends && execution.guarded;
-                if let Some(bound) = execution.bound.clone().filter(|_| tag == b'C') {
-                    let prepared = &bound.prepared;
-                    instead = prepared.rewritten.as_ref().and_then(|rewritten| {
-                        let said = (&prepared.text, &bound.values[..]);
-                        self.rewritten_ended(rewritten, said, frame, passage)
-                    });
+                if let Some(bound) = execution.bound.as_ref().filter(|_| tag == b'C') {
+                    instead = self.execution_ended(bound, frame, passage);
                 }
-                (guarded, None)
+                (ends && execution.guarded, None)
             }
             Some(Expected::Own(command)) => (false, Some(command.purpose)),
             Some(Expected::Query(_)) => match self.ledger.query().and_then(|it| it.piece(ends)) {
@@ -160,7 +159,8 @@ impl Session {
                 Some(Piece::Client { guarded, rewritten }) => {
                     instead = rewritten.filter(|_| tag == b'C').and_then(|rewritten| {
                         let text = self.ledger.query()?.text.clone();
-                        self.rewritten_ended(&rewritten, (&text, b""), frame, passage)
+                        let said = Said { text: &text, values: b"", fingerprint: None };
+                        self.rewritten_ended(&rewritten, &said, frame, passage)
                     });
                     (ends && guarded.is_some(), None)
                 }
@@ -186,6 +186,18 @@ impl Session {
             Some(_) => {}
         }
         Fate::Withhold
+    }
+
+    /// What the client gets in the place of an Execute's CommandComplete, if anything.
+    fn execution_ended(
+        &self,
+        bound: &Bound,
+        frame: &Frame<'_>,
+        passage: &mut Passage<'_, '_>,
+    ) -> Option<Bytes> {
+        let Prepared { text, fingerprint, rewritten, .. } = &*bound.prepared;
+        let said = Said { text, values: &bound.values, fingerprint: *fingerprint };
+        self.rewritten_ended(rewritten.as_ref()?, &said, frame, passage)
     }
 
     /// The savepoint is gone, and what the statement did stays.

@@ -10,7 +10,7 @@
 //! An index without a predicate is found whatever stands there. Any doubt leaves the statement as it
 //! is, and its error to be recovered from.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -100,8 +100,6 @@ pub(super) struct Rewritten {
     pub(super) columns: Option<String>,
     /// The values of that constraint's columns, if it is one row.
     pub(super) key: Option<Vec<Value>>,
-    /// The statement's shape, once it has been asked for.
-    pub(super) fingerprint: OnceLock<u64>,
     /// The `id` of the rule.
     pub(super) rule: String,
     /// Whether it can hit no constraint that is absorbed but those the clause is about.
@@ -241,7 +239,6 @@ impl Session {
             constraint: (!all).then(|| root.clone()),
             columns: (!all).then(|| index.columns.clone()),
             key: if all { None } else { key_values(insert, index) },
-            fingerprint: OnceLock::new(),
             rule: rule.id.as_str().to_owned(),
             covers: all || !others,
             rows_requested: rows_requested(insert),

@@ -29,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) alike: bool,
     /// What the server has of it in addition to the client's text.
     pub(super) rewritten: Option<Arc<Rewritten>>,
+    /// The text's shape, if it was rewritten.
+    pub(super) fingerprint: Option<u64>,
 }
 
 impl Prepared {
@@ -41,6 +43,7 @@ impl Prepared {
             reading: 0,
             alike: false,
             rewritten: None,
+            fingerprint: None,
         }
     }
 }

@@ -223,7 +223,7 @@ impl Run<'_> {
     }
 
     fn is_rewritten(&self, statement: &Statement) -> bool {
-        self.strategy == Strategy::Rewrite && statement.is_rewritten()
+        self.strategy == Strategy::Rewrite && statement.is_listed()
     }
 
     /// A ReadyForQuery has come.

@@ -63,20 +63,16 @@ impl Statement {
         self.clause.is_some()
     }
 
-    /// Whether a proxy that rewrites writes the careful author's text. Into a partition it does not.
-    pub fn is_rewritten(&self) -> bool {
-        self.is_listed() && !self.head.contains("INTO ev_0")
-    }
-
     /// Whether the proxy, behind it in the same text, is not sure what an INSERT means.
     pub fn unsettles(&self) -> bool {
         let verbs = ["DISCARD", "RESET", "DO ", "SET search_path", "EXECUTE"];
         verbs.iter().any(|verb| self.head.starts_with(verb))
     }
 
-    /// The same where statements are rewritten.
+    /// The same where statements are rewritten; those that would not be, or would not any more, are
+    /// left out: what becomes of them depends on what the proxy waits for.
     pub fn for_rewriting(self) -> Self {
-        if self.head.contains("ISOLATION LEVEL") {
+        if self.head.contains("ISOLATION LEVEL") || self.head.contains("INTO ev_0") {
             return Self::same("SELECT 'left out'");
         }
         if self.head.starts_with("PREPARE own") {
