@@ -5,6 +5,7 @@
 //! docs/performance.md says how to read them. Only ratios within one run mean anything.
 
 mod bulk;
+mod classify;
 mod contender;
 mod idle;
 mod keeper;
@@ -56,6 +57,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     if options.measures(Part::Transaction) {
         println!("{}", transaction::measure(options, &programs)?);
+    }
+    if options.measures(Part::Classify) {
+        println!("{}", classify::measure(options)?);
     }
     if options.measures(Part::Bulk) {
         println!("{}", bulk::measure(options, &programs)?);

@@ -43,6 +43,8 @@ pub(crate) enum Part {
     Transaction,
     /// A pipeline of INSERTs with duplicates.
     Bulk,
+    /// Reading the texts of INSERTs.
+    Classify,
 }
 
 impl Options {

@@ -49,7 +49,7 @@ use bytes::BytesMut;
 use thiserror::Error;
 
 use crate::rules::{Origin, Ruleset};
-use crate::sql::{Encoding, Syntax};
+use crate::sql::{Encoding, Memo, Syntax};
 use crate::wire::backend::{self, TransactionStatus};
 use crate::wire::build;
 use crate::wire::frame::{BadLength, Frame, Framer, Interest, Step};
@@ -110,6 +110,8 @@ pub struct Session {
     ledger: Ledger,
     statements: Statements,
     syntax: Syntax,
+    /// What the last texts are, as they are read now.
+    memo: Memo,
     /// Counts the changes of `syntax`, and of what it leaves out: a text that was parsed before the
     /// last change was read otherwise.
     reading: u32,
@@ -182,6 +184,7 @@ impl Session {
             ledger: Ledger::new(),
             statements: Statements::default(),
             syntax: Syntax { standard_conforming_strings: true, encoding: Encoding::Other },
+            memo: Memo::default(),
             reading: 0,
             status: None,
             backend_pid: None,

@@ -219,7 +219,7 @@ impl Session {
         if !self.rules.rewrites() || !sql::may_insert(text) {
             return None;
         }
-        let script = sql::classify(text, self.syntax).ok()?;
+        let script = self.memo.classify(text, self.syntax).ok()?;
         let [Part { statement, .. }] = &script.statements[..] else { return None };
         let insert = statement.inserts()?;
         if !self.ledger.is_drained() && !sql::is_read_alike(text) {

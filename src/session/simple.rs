@@ -64,7 +64,7 @@ impl Session {
                 (false, false) => return Care::Nothing,
             }
         }
-        match sql::classify(text, self.syntax) {
+        match self.memo.classify(text, self.syntax) {
             Ok(script) => self.care_for_script(text, &script, cut),
             Err(_) => Care::Nothing,
         }

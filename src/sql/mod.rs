@@ -10,6 +10,7 @@ mod calls;
 mod fingerprint;
 mod glance;
 mod insert;
+mod memo;
 mod tokens;
 mod transaction;
 mod value;
@@ -23,6 +24,7 @@ pub use fingerprint::fingerprint;
 pub use glance::{
     Target, insert_target, is_plain, is_read_alike, keeps_settings, may_check_deferred, may_insert,
 };
+pub use memo::Memo;
 pub use transaction::TransactionCommand;
 
 use tokens::Token;

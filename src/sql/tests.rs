@@ -76,6 +76,21 @@ fn every_form_is_what_the_table_says() {
     assert!(check_table(include_str!("tests/forms.txt"), ON) >= 150);
 }
 
+#[test]
+fn what_is_remembered_is_what_would_be_found() {
+    let mut memo = Memo::default();
+    let long = format!("INSERT INTO t VALUES ('{}')", "x".repeat(4000));
+    let texts = (0..100).map(|number| format!("INSERT INTO t{number} VALUES ('\\', 1), (')')"));
+    let texts: Vec<_> = texts.chain([long, "INSERT INTO".to_owned()]).collect();
+    for text in texts.iter().chain(&texts) {
+        for syntax in [ON, OFF, OFF, ON] {
+            let found = classify(text.as_bytes(), syntax);
+            let remembered = memo.classify(text.as_bytes(), syntax);
+            assert_eq!(remembered.as_deref(), found.as_ref(), "{text}");
+        }
+    }
+}
+
 /// Each text is marked with what is to be found: `‹` and `›` around a statement, `¦` where
 /// ON CONFLICT belongs.
 #[test]
