@@ -45,7 +45,7 @@ pub mod verified;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
 use crate::rules::{Origin, Ruleset};
@@ -133,6 +133,8 @@ pub struct Session {
     fallback: Option<Fallback>,
     /// What of that is under way.
     suspect: Option<Suspect>,
+    /// The error of a question that has aborted the client's transaction.
+    refusal: Option<Bytes>,
     /// What the client sent behind a statement that had to be recovered.
     waiting: VecDeque<Waiting>,
     pace: Pace,
@@ -196,6 +198,7 @@ impl Session {
             notes: Vec::new(),
             fallback: None,
             suspect: None,
+            refusal: None,
             waiting: VecDeque::new(),
             pace: Pace::Free,
             window: plan::WIDE,

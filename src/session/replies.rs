@@ -237,7 +237,11 @@ impl Session {
         let fate = match self.own_failure(&failed) {
             _ if falls_back => Fate::Withhold,
             _ if self.is_refused(sqlstate, before) => Fate::Withhold,
-            Some(purpose) if self.own_failed(purpose, sqlstate, passage) == Fate::Withhold => {
+            Some(purpose) if self.own_failed(purpose, frame, passage) == Fate::Withhold => {
+                Fate::Withhold
+            }
+            None if self.refusal.is_some() && sqlstate == Some(SqlState::FAILED_TRANSACTION) => {
+                passage.insert(&self.refusal.take().unwrap_or_default());
                 Fate::Withhold
             }
             None if sqlstate == Some(SqlState::UNIQUE_VIOLATION) => {
@@ -296,9 +300,10 @@ impl Session {
     fn own_failed(
         &mut self,
         purpose: Purpose,
-        sqlstate: Option<SqlState>,
+        frame: &Frame<'_>,
         passage: &mut Passage<'_, '_>,
     ) -> Fate {
+        let sqlstate = ErrorFields::new(frame.body()).sqlstate();
         match (purpose, &self.held) {
             (Purpose::Abort, _) => Fate::Withhold,
             (_, Some(held)) if held.stage == Stage::Asking => {
@@ -315,8 +320,12 @@ impl Session {
             }
             (Purpose::Verify, None) => {
                 self.verified.done();
-                // In the client's own segment it is the client that is to learn of it.
+                // In the client's own transaction it is the client that is to learn of it: at once,
+                // or as the reply to what it has sent.
                 let own = matches!(self.ledger.head(), Some(Expected::OwnSync));
+                if own && self.ledger.is_in_block() {
+                    self.refusal = Some(Bytes::copy_from_slice(frame.bytes));
+                }
                 if own { Fate::Withhold } else { Fate::Pass }
             }
             // Of the client's statement it is as true: it has not run, or nothing of it stays.
@@ -356,6 +365,7 @@ impl Session {
                     return Ok(Fate::Withhold);
                 }
                 self.convict();
+                self.refusal = None;
                 self.held_is_ready(query.readies, passage)
             }
             Expected::OwnSync => self.segment_is_ready(false, passage),
@@ -370,6 +380,9 @@ impl Session {
             return Fate::Withhold;
         }
         self.convict();
+        if clients {
+            self.refusal = None;
+        }
         self.held_is_ready(clients, passage)
     }
 

@@ -64,11 +64,12 @@ pub enum Spot {
     RollbackTo,
     Redo,
     Lookup,
+    Verify,
 }
 
 impl Spot {
-    pub const ALL: [Self; 5] =
-        [Self::Savepoint, Self::Release, Self::RollbackTo, Self::Redo, Self::Lookup];
+    pub const ALL: [Self; 6] =
+        [Self::Savepoint, Self::Release, Self::RollbackTo, Self::Redo, Self::Lookup, Self::Verify];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +150,7 @@ pub fn spots(message: &Message) -> Vec<(Spot, Range<usize>)> {
     let text = text_from(message, start);
     match (message.tag, &message.body[..start]) {
         (_, b"pgabsorb_lookup\0") => vec![(Spot::Lookup, start..start + text.len())],
+        (_, b"pgabsorb_verify\0") => vec![(Spot::Verify, start..start + text.len())],
         (_, b"pgabsorb_redo\0") => vec![(Spot::Redo, start..start + text.len())],
         (b'Q', _) | (_, b"pgabsorb_guard\0") => in_text(text, start),
         _ => Vec::new(),
@@ -171,6 +173,10 @@ fn in_text(text: &str, start: usize) -> Vec<(Spot, Range<usize>)> {
     for (spot, mark) in marks {
         for (at, _) in text.match_indices(mark) {
             let range = start + at..start + at + mark.len();
+            if spot == Spot::Redo && text[..at].ends_with("tableoid IS NULL ") {
+                // The client's own statement, rewritten.
+                continue;
+            }
             // Two of them end as the third is written.
             if !found.iter().any(|(_, other)| other.end == range.end) {
                 found.push((spot, range));

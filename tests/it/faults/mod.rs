@@ -58,7 +58,7 @@ fn what_a_client_is_told_is_so_whatever_goes_wrong() {
     let mut tally = Tally::default();
     thread::scope(|scope| {
         let work = || {
-            let mut world = World::new();
+            let mut worlds = [Strategy::React, Strategy::Rewrite].map(World::new);
             let mut tally = Tally::default();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
@@ -67,6 +67,7 @@ fn what_a_client_is_told_is_so_whatever_goes_wrong() {
                 }
                 // With a seed it is that one session, as often as is wanted.
                 let seed = if seed.is_some() { first } else { first + number };
+                let world = &mut worlds[Strategy::of(seed) as usize];
                 if let Err(wrong) = world.play(seed, &mut tally) {
                     next.store(count, Ordering::Relaxed);
                     return Err(wrong);
@@ -123,6 +124,7 @@ impl Tally {
 
 /// A database, a relay before the server, and a proxy before that.
 struct World {
+    strategy: Strategy,
     database: Database,
     admin: Arc<Mutex<Admin>>,
     relay: Relay,
@@ -131,26 +133,37 @@ struct World {
     name: u64,
 }
 
-const RULES: &str = r#"
-[[rule]]
-id = "one"
-constraint = "one_pkey*"
-action = "absorb"
+/// How the rules want duplicates dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strategy {
+    React,
+    Rewrite,
+}
 
-[[rule]]
-id = "twin"
-constraint = "twin_pkey"
-action = "absorb"
-"#;
+impl Strategy {
+    fn of(seed: u64) -> Self {
+        if seed.is_multiple_of(2) { Self::React } else { Self::Rewrite }
+    }
+
+    fn rules(self) -> String {
+        let strategy = if self == Self::React { "react" } else { "rewrite" };
+        let rule = |constraint: &str| {
+            let id = constraint.trim_end_matches('*');
+            let head = format!("[[rule]]\nid = \"{id}\"\nconstraint = \"{constraint}\"\n");
+            format!("{head}strategy = \"{strategy}\"\n")
+        };
+        rule("one_pkey*") + &rule("twin_pkey")
+    }
+}
 
 impl World {
-    fn new() -> Self {
+    fn new(strategy: Strategy) -> Self {
         let database = Database::new();
         database.sql(admin::SCHEMA);
         let admin = Arc::new(Mutex::new(Admin::new(&database)));
         let relay = Relay::bind();
-        let proxy = Process::start(RULES, &relay.address());
-        Self { database, admin, relay, proxy, name: 0 }
+        let proxy = Process::start(&strategy.rules(), &relay.address());
+        Self { strategy, database, admin, relay, proxy, name: 0 }
     }
 
     /// Plays the session of a seed.
@@ -195,7 +208,7 @@ impl World {
             admin.rename(self.name, self.name + 1);
             self.name += 1;
         } else if matches!(fault.at, At::Own(Spot::Lookup, _)) || dice.one_in(20) {
-            self.proxy = Process::start(RULES, &self.relay.address());
+            self.proxy = Process::start(&self.strategy.rules(), &self.relay.address());
         }
     }
 
