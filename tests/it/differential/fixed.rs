@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::session::Step::{self, Bind, Close, Execute, Flush, Parse, Query, Sync, Wait};
 use super::statement::{Effect, Statement};
-use super::{Strategy, World, rows};
+use super::{Answer, Strategy, World, rows};
 
 #[test]
 fn every_chosen_session_is_what_a_careful_author_sees() {
@@ -14,10 +14,10 @@ fn every_chosen_session_is_what_a_careful_author_sees() {
         .into_iter()
         .map(|(name, steps)| (name.to_owned(), steps));
     let chosen: Vec<_> = chosen.chain(rows::sessions()).collect();
-    play(&mut World::new("fixed", Strategy::React), chosen.clone());
+    play(&mut World::new("fixed", Strategy::React, Answer::Nothing), chosen.clone());
     let steps = |steps: Vec<Step>| steps.into_iter().map(Step::for_rewriting).collect();
     let rewritten = chosen.into_iter().map(|(name, it)| (name, steps(it)));
-    play(&mut World::new("fixed_rewrite", Strategy::Rewrite), rewritten);
+    play(&mut World::new("fixed_rewrite", Strategy::Rewrite, Answer::Nothing), rewritten);
 }
 
 fn play(world: &mut World, sessions: impl IntoIterator<Item = (String, Vec<Step>)>) {

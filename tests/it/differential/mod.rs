@@ -38,13 +38,38 @@ use session::Step;
 
 #[test]
 fn a_client_sees_what_a_careful_author_sees() {
-    let world = RefCell::new(World::new("author", Strategy::React));
+    let world = RefCell::new(World::new("author", Strategy::React, Answer::Nothing));
     run(sessions(2000), &session::session(), |steps| world.borrow_mut().play(&steps));
 }
 
 #[test]
+fn a_client_gets_the_rows_that_a_careful_author_gets() {
+    answers("existing", Answer::Existing);
+}
+
+#[test]
+fn a_client_updates_the_rows_that_a_careful_author_updates() {
+    answers("upsert", Answer::Update);
+}
+
+/// Sessions of either strategy in turn.
+fn answers(name: &str, answer: Answer) {
+    let reacting = World::new(&format!("{name}_react"), Strategy::React, answer);
+    let rewriting = World::new(&format!("{name}_rewrite"), Strategy::Rewrite, answer);
+    let worlds = RefCell::new([reacting, rewriting]);
+    run(sessions(600), &session::session(), |steps| {
+        let steps = steps.into_iter().map(|step| step.map(|it| it.answering(answer)));
+        let steps: Vec<_> = steps.collect();
+        let rewritten: Vec<_> = steps.iter().cloned().map(Step::for_rewriting).collect();
+        let [reacting, rewriting] = &mut *worlds.borrow_mut();
+        reacting.play(&steps)?;
+        rewriting.play(&rewritten)
+    });
+}
+
+#[test]
 fn a_client_whose_statements_are_rewritten_sees_what_a_careful_author_sees() {
-    let world = RefCell::new(World::new("rewrite", Strategy::Rewrite));
+    let world = RefCell::new(World::new("rewrite", Strategy::Rewrite, Answer::Nothing));
     run(sessions(1000), &session::session(), |steps| {
         let steps: Vec<_> = steps.into_iter().map(Step::for_rewriting).collect();
         world.borrow_mut().play(&steps)
@@ -95,6 +120,17 @@ const USUAL_SEED: u64 = 23505;
 pub enum Strategy {
     React,
     Rewrite,
+}
+
+/// What the rules make of a duplicate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing.
+    Nothing,
+    /// RETURNING gives the row that is there.
+    Existing,
+    /// The row that is there gets the new values.
+    Update,
 }
 
 /// A database for each run, of the same origin, so that even object ids are the same.
@@ -148,14 +184,14 @@ impl Side {
 }
 
 impl World {
-    fn new(name: &str, strategy: Strategy) -> Self {
+    fn new(name: &str, strategy: Strategy, answer: Answer) -> Self {
         let template = Database::named(&format!("template_{name}"));
         template.sql(tables::SCHEMA);
         Self {
             strategy,
             direct: Side::new(&format!("direct_{name}"), &template),
             proxied: Side::new(&format!("proxied_{name}"), &template),
-            proxy: Proxy::start(&tables::rules(strategy)),
+            proxy: Proxy::start(&tables::rules(strategy, answer)),
             played: 0,
             limit: Duration::from_secs(10),
         }

@@ -34,11 +34,14 @@ impl Step {
 
     /// The same where statements are rewritten: under READ COMMITTED, and with what PREPARE prepares.
     pub fn for_rewriting(self) -> Self {
+        self.map(Statement::for_rewriting)
+    }
+
+    /// The same with other statements.
+    pub fn map(self, change: impl Fn(Statement) -> Statement) -> Self {
         match self {
-            Self::Query(statements) => {
-                Self::Query(statements.into_iter().map(Statement::for_rewriting).collect())
-            }
-            Self::Parse(name, statement) => Self::Parse(name, statement.for_rewriting()),
+            Self::Query(statements) => Self::Query(statements.into_iter().map(change).collect()),
+            Self::Parse(name, statement) => Self::Parse(name, change(statement)),
             step => step,
         }
     }

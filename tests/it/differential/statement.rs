@@ -4,6 +4,7 @@ use std::fmt;
 
 use proptest::prelude::*;
 
+use super::Answer;
 use super::tables::{Kind, TABLES, Table};
 
 /// A statement of a session.
@@ -61,6 +62,34 @@ impl Statement {
     /// Whether the two texts differ.
     pub fn is_listed(&self) -> bool {
         self.clause.is_some()
+    }
+
+    /// The same where a duplicate is answered in another way. What is left out is what no clause can
+    /// be written for by hand, or none without knowing the table's columns.
+    pub fn answering(self, answer: Answer) -> Self {
+        let returning = self.tail.contains("RETURNING");
+        let changes = match answer {
+            Answer::Nothing => false,
+            Answer::Existing => returning,
+            Answer::Update => true,
+        };
+        let Some(clause) = self.clause.as_ref().filter(|_| changes) else { return self };
+        let into = |table: &&Table| self.head.contains(&format!("INTO {} (", table.name));
+        let unclear = |name: &str| ["twin", "ident", "trig"].contains(&name);
+        let Some(table) = TABLES.iter().find(into).filter(|table| !unclear(table.name)) else {
+            return Self::same("SELECT 'left out'");
+        };
+        let target = clause.replace(" DO NOTHING", "");
+        let sets = match answer {
+            Answer::Update => updates(table, &target),
+            _ => vec![touches(table)],
+        };
+        let clause = if sets.is_empty() {
+            clause.clone()
+        } else {
+            format!("{target} DO UPDATE SET {}", sets.join(", "))
+        };
+        Self { clause: Some(clause), redone: true, ..self }
     }
 
     /// Whether the proxy, behind it in the same text, is not sure what an INSERT means.
@@ -128,6 +157,20 @@ impl fmt::Debug for Statement {
         write!(f, "{}", self.plain())?;
         if self.is_listed() { write!(f, "  ⟨{}⟩", self.clause_text().trim()) } else { Ok(()) }
     }
+}
+
+/// The columns that an INSERT names but those of the key, as DO UPDATE sets them.
+fn updates(table: &Table, target: &str) -> Vec<String> {
+    let key = target.split('(').nth(1).and_then(|rest| rest.split(')').next()).unwrap_or_default();
+    let in_key = |name: &str| key.split(", ").any(|column| column == name);
+    let set = |(name, _): &(&str, Kind)| format!("{name} = excluded.{name}");
+    table.columns.iter().filter(|(name, _)| !in_key(name)).map(set).collect()
+}
+
+/// The first column set to itself.
+fn touches(table: &Table) -> String {
+    let (column, name) = (table.columns[0].0, table.name.rsplit("Q\".").next().unwrap_or_default());
+    format!("{column} = {name}.{column}")
 }
 
 // === What is generated ===

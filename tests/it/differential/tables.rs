@@ -1,6 +1,6 @@
 //! The tables that the sessions use, one for each kind of unique constraint, and what is listed.
 
-use super::Strategy;
+use super::{Answer, Strategy};
 
 /// A table that sessions insert into.
 #[derive(Debug)]
@@ -130,11 +130,16 @@ const LISTED: &[&str] = &[
 ];
 
 /// A rules file that lists them.
-pub fn rules(strategy: Strategy) -> String {
+pub fn rules(strategy: Strategy, answer: Answer) -> String {
     let strategy = if strategy == Strategy::React { "react" } else { "rewrite" };
+    let answer = match answer {
+        Answer::Nothing => "",
+        Answer::Existing => "returning = \"existing\"\n",
+        Answer::Update => "on_conflict = \"update\"\nset = \"*\"\n",
+    };
     let rule = |(number, name)| {
         let head = format!("[[rule]]\nid = \"rule-{number}\"\nconstraint = \"{name}\"\n");
-        format!("{head}strategy = \"{strategy}\"\n")
+        format!("{head}strategy = \"{strategy}\"\n{answer}")
     };
     LISTED.iter().enumerate().map(rule).collect()
 }
