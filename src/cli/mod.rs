@@ -4,5 +4,6 @@
 pub mod check;
 pub mod demo;
 mod logging;
+mod reload;
 pub mod run;
 pub mod throwaway;

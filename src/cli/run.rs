@@ -1,9 +1,8 @@
 //! `pgabsorb run`: the proxy, until a signal stops it.
 
 use std::path::Path;
-use std::{fs, io, io::Write as _};
+use std::{io, io::Write as _};
 
-use anyhow::{Context as _, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Address, Config, Overrides};
@@ -11,22 +10,25 @@ use crate::proxy::{Proxy, Settings, StartError};
 use crate::rules::Ruleset;
 
 use super::logging;
+use super::reload::{self, Reload};
 
 /// Reads the rules file, binds, says so in one line on standard error, and serves until SIGTERM
-/// or SIGINT.
+/// or SIGINT. At SIGHUP it reads the rules anew.
 pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
-    let name = path.display().to_string();
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    let Config { settings, rules } = match config::parse(&text, overrides) {
-        Ok(config) => config,
-        Err(mistakes) => bail!("{}", mistakes.in_file(&name)),
-    };
+    let Config { settings, rules } = reload::read(path, overrides)?;
     let _flushed_at_end = logging::start(&settings.log)?;
     let upstream = settings.upstream.clone();
-    let proxy = bind(settings, rules)?;
+    let proxy = bind(settings.clone(), rules)?;
     let addresses = list(&proxy.addresses());
     let ready = format!("pgabsorb ready: listening on {addresses}, forwarding to {upstream}");
-    proxy.run(stopped(|| say(&ready)))?;
+    let reload = Reload { path, overrides, settings, handle: proxy.handle() };
+    proxy.run(async {
+        tokio::select! {
+            biased;
+            () = reload.at_each_signal() => {}
+            () = stopped(|| say(&ready)) => {}
+        }
+    })?;
     say("pgabsorb stopped");
     Ok(())
 }

@@ -21,17 +21,8 @@ impl Catalogs {
         Arc::clone(databases.entry(database.to_vec()).or_default())
     }
 
-    /// Makes old, again and again, what was learnt; forgets what was old, and databases that nobody
-    /// uses.
-    pub(super) async fn expire_every(&self, lifetime: Duration) {
-        let mut ticks = tokio::time::interval(lifetime);
-        loop {
-            ticks.tick().await;
-            self.expire();
-        }
-    }
-
-    fn expire(&self) {
+    /// Makes old what was learnt; forgets what was old, and databases that nobody uses.
+    pub(super) fn expire(&self) {
         let mut databases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         databases.retain(|_, catalog| Arc::strong_count(catalog) > 1);
         for catalog in databases.values() {

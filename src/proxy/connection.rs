@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::session::output::{Note, Output};
 use crate::session::{ProtocolViolation, Session};
 
+use super::ruling::Follower;
 use super::socket::Socket;
 
 /// Bytes read at once: the size of the buffer that a worker's sessions share.
@@ -55,6 +56,7 @@ pub(super) trait Notes {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) session: Session,
+    follower: Follower,
     pub(super) client: Side,
     server: Side,
     /// What was read of the client is not wanted yet.
@@ -80,8 +82,14 @@ pub(super) struct Side {
 }
 
 impl Connection {
-    pub(super) fn new(session: Session, client: Socket, server: Socket) -> Self {
-        Self { session, client: Side::new(client), server: Side::new(server), holds_back: false }
+    pub(super) fn new(
+        session: Session,
+        follower: Follower,
+        client: Socket,
+        server: Socket,
+    ) -> Self {
+        let (client, server) = (Side::new(client), Side::new(server));
+        Self { session, follower, client, server, holds_back: false }
     }
 
     /// Runs the session until its client is logged in, or to an end before that.
@@ -134,6 +142,7 @@ impl Connection {
                 Ok(progress) => progress,
                 Err(violation) => return Poll::Ready(End::Violation(violation)),
             };
+            self.follower.follow(&mut self.session);
             progress |= self.resume_client(cx, notes);
             progress |= self.read_client(cx, scratch, notes);
             progress |= self.pass_end(cx);

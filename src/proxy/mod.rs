@@ -7,6 +7,7 @@
 mod catalogs;
 mod connection;
 pub mod log;
+mod ruling;
 mod socket;
 mod startup;
 mod stopping;
@@ -28,7 +29,8 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Address, KeyValues, Limits};
 use crate::rules::Ruleset;
 
-use catalogs::{Catalogs, LIFETIME};
+use catalogs::LIFETIME;
+use ruling::Rulings;
 use socket::{Detached, Listener, Socket};
 use stopping::Stopping;
 
@@ -80,9 +82,8 @@ pub enum StartError {
 struct Shared {
     upstream: Address,
     limits: Limits,
-    rules: Arc<Ruleset>,
+    rulings: Arc<Rulings>,
     key_values: log::KeyLog,
-    catalogs: Catalogs,
     /// One permit a session.
     sessions: Semaphore,
     next_session: AtomicU64,
@@ -111,9 +112,8 @@ impl Proxy {
             upstream: settings.upstream,
             sessions: Semaphore::new(settings.limits.connections),
             limits: settings.limits,
-            rules: Arc::new(settings.rules),
+            rulings: Arc::new(Rulings::new(settings.rules)),
             key_values: log::KeyLog::new(settings.key_values),
-            catalogs: Catalogs::default(),
             next_session: AtomicU64::new(1),
             stopping: Stopping::default(),
         });
@@ -124,6 +124,12 @@ impl Proxy {
     #[must_use]
     pub fn addresses(&self) -> Vec<Address> {
         self.listeners.iter().filter_map(|listener| listener.address().ok()).collect()
+    }
+
+    /// What changes the rules while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { rulings: Arc::clone(&self.shared.rulings) }
     }
 
     /// Serves until `stop` resolves, then ends every session and returns.
@@ -138,7 +144,7 @@ impl Proxy {
             tokio::select! {
                 () = stop => {}
                 () = forever(accepting) => {}
-                () = self.shared.catalogs.expire_every(LIFETIME) => {}
+                () = self.shared.rulings.expire_every(LIFETIME) => {}
             }
         });
         self.shared.stopping.say();
@@ -147,6 +153,21 @@ impl Proxy {
             worker.join();
         }
         Ok(())
+    }
+}
+
+/// Changes the rules of a proxy that runs.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    rulings: Arc<Rulings>,
+}
+
+impl Handle {
+    /// Puts other rules in force, and returns their number: those at the start are 1. Each session
+    /// goes by them from its next transaction on.
+    #[must_use]
+    pub fn replace_rules(&self, rules: Ruleset) -> u64 {
+        self.rulings.replace(rules)
     }
 }
 

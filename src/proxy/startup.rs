@@ -18,6 +18,7 @@ use crate::wire::startup::{self, StartupPacket, StartupParameters};
 use super::Shared;
 use super::connection::{Connection, End};
 use super::log::SessionLog;
+use super::ruling::Follower;
 use super::socket::Socket;
 
 /// How long a client's input is read and dropped after the last word to it, so that closing the
@@ -172,9 +173,11 @@ async fn session(
     if parameters.replication || !parameters.is_protocol_3() {
         return splice(shared, client, server).await;
     }
+    let follower = Follower::new(&shared.rulings, cut(&parameters.database));
     let session = Session::new(setup(shared, &parameters));
     drop(parameters);
-    run(shared, scratch, Connection::new(session, client, server), permit, peer).await;
+    let connection = Connection::new(session, follower, client, server);
+    run(shared, scratch, connection, permit, peer).await;
 }
 
 async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
@@ -192,14 +195,15 @@ async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
 
 fn setup(shared: &Shared, parameters: &StartupParameters) -> Setup {
     let (database, user) = (cut(&parameters.database), cut(&parameters.user));
+    let ruling = shared.rulings.current();
     Setup {
         origin: Origin {
             database: String::from_utf8_lossy(database).into_owned(),
             user: String::from_utf8_lossy(user).into_owned(),
             application_name: String::new(),
         },
-        rules: Arc::clone(&shared.rules),
-        catalog: shared.catalogs.of(database),
+        rules: Arc::clone(&ruling.rules),
+        catalog: ruling.catalogs.of(database),
         inspect: shared.limits.inspect,
     }
 }

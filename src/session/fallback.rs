@@ -49,7 +49,6 @@ impl Session {
         let Some(sqlstate) = sqlstate.filter(|it| rewrite::is_caused(*it)) else { return false };
         let named = self.failing(failed).map(|rewritten| rewritten.named.clone());
         let Some(named) = named else { return false };
-        self.verified.refuse(named.clone());
         let suspect = Suspect { named, sqlstate };
         let again = match failed {
             Failed::Head if self.is_refused(Some(sqlstate), before) => {
@@ -63,9 +62,15 @@ impl Session {
             _ => None,
         };
         let Some(again) = again else {
-            // It may be something else; the next time it is taken for the clause.
+            // It may be something else; the next time it is taken for the clause. A key that is twice
+            // in a statement says nothing of the table at all.
+            if sqlstate == SqlState::CARDINALITY {
+                return false;
+            }
             if self.doubt(&suspect.named, Doubt::Refused(sqlstate)) {
                 self.verified.forget(&suspect.named);
+            } else {
+                self.verified.refuse(suspect.named);
             }
             return false;
         };
@@ -105,6 +110,11 @@ impl Session {
         }
     }
 
+    /// Whether what runs now runs in the place of a statement that was rewritten for this name.
+    pub(super) fn suspects(&self, named: &Named) -> bool {
+        self.suspect.as_ref().is_some_and(|suspect| suspect.named == *named)
+    }
+
     /// What runs in the place of a rewritten statement has failed as well: it was not the clause.
     pub(super) fn acquit(&mut self) {
         if let Some(suspect) = self.suspect.take() {
@@ -115,6 +125,7 @@ impl Session {
     /// What runs in the place of a rewritten statement has succeeded: it was the clause.
     pub(super) fn convict(&mut self) {
         if let Some(Suspect { named, sqlstate }) = self.suspect.take() {
+            self.verified.refuse(named.clone());
             self.doubt(&named, Doubt::Refused(sqlstate));
         }
     }

@@ -209,6 +209,24 @@ impl Session {
         }
     }
 
+    /// Goes by other rules from here on, if it is between transactions; whether it does.
+    ///
+    /// `catalog` is what is known for these rules. A prepared statement that was rewritten for the
+    /// old ones is made of the client's own text before it is used again.
+    pub fn adopt(&mut self, rules: &Arc<Ruleset>, catalog: &Arc<SharedCatalog>) -> bool {
+        let idle = self.status == Some(TransactionStatus::Idle) && self.ledger.is_quiescent();
+        let waits = self.held.is_some() || self.fallback.is_some() || !self.waiting.is_empty();
+        if !idle || waits || !self.frontend.at_boundary() {
+            return false;
+        }
+        self.rules = Arc::clone(rules);
+        self.catalog = Arc::clone(catalog);
+        self.lookup = Lookup::default();
+        self.verified = Verified::default();
+        self.doubts.clear();
+        true
+    }
+
     /// Takes bytes from the client and returns how many of them are done with; the caller brings
     /// the rest again: with more behind them, or when [`wants_frontend`](Self::wants_frontend).
     pub fn handle_frontend(&mut self, input: &[u8], out: &mut dyn Output) -> usize {

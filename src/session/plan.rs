@@ -170,7 +170,8 @@ impl Session {
 
     /// Whether the server reads what it is sent, and anything of it could concern a rule.
     fn is_planning(&self) -> bool {
-        !self.rules.is_empty() && self.ledger.is_reading() && self.ledger.is_sure()
+        let concerned = !self.rules.is_empty() || self.statements.may_be_rewritten();
+        concerned && self.ledger.is_reading() && self.ledger.is_sure()
     }
 
     /// A message of the client's is sent.

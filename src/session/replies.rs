@@ -379,8 +379,8 @@ impl Session {
             self.fall_back(fallback, clients);
             return Fate::Withhold;
         }
-        self.convict();
         if clients {
+            self.convict();
             self.refusal = None;
         }
         self.held_is_ready(clients, passage)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::rules::{Constraint, Rule};
+use crate::rules::{Constraint, Rule, Ruleset};
 use crate::sql::{Columns, Encoding, Insert, Rows, Value};
 use crate::wire::backend::SqlState;
 use crate::wire::build;
@@ -90,6 +90,8 @@ pub(super) struct Rewritten {
     /// Where in the client's text.
     pub(super) at: usize,
     pub(super) clause: Bytes,
+    /// The rules that were asked.
+    rules: Arc<Ruleset>,
     /// The table's name in the statement.
     pub(super) named: Named,
     /// The table.
@@ -156,6 +158,9 @@ impl Session {
         }
         let Some(catalog) = self.known_catalog() else { return self.look_up_ahead() };
         let named = Named::by(insert);
+        if self.suspects(&named) {
+            return Ahead::AsItIs;
+        }
         let facts = match self.verified.answer(&named, &catalog) {
             None => return self.verify(named),
             Some(Answer::Known(facts)) => Arc::clone(facts),
@@ -173,6 +178,9 @@ impl Session {
 
     /// Whether the table that a prepared statement was rewritten for is what its name means.
     pub(super) fn still_stands(&mut self, rewritten: &Rewritten) -> Result<bool, Ahead> {
+        if !Arc::ptr_eq(&rewritten.rules, &self.rules) || self.suspects(&rewritten.named) {
+            return Ok(false);
+        }
         let Some(catalog) = self.known_catalog() else { return Ok(true) };
         match self.verified.answer(&rewritten.named, &catalog) {
             None => match self.verify(rewritten.named.clone()) {
@@ -234,6 +242,7 @@ impl Session {
         Ok(Some(Rewritten {
             at: insert.conflict_at,
             clause: clause.freeze(),
+            rules: Arc::clone(&self.rules),
             named: Named::by(insert),
             facts: Arc::clone(facts),
             constraint: (!all).then(|| root.clone()),

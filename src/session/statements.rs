@@ -153,12 +153,20 @@ pub(super) struct Statements {
     segment: u64,
     /// Statements under way that may give names another meaning.
     renaming: u32,
+    /// Whether any statement was ever rewritten.
+    rewritten: bool,
 }
 
 impl Statements {
     /// A Parse or the Close of a statement is sent; whether its end has to be told.
     pub(super) fn sent_statement(&mut self, name: &Name, prepared: Option<Arc<Prepared>>) -> bool {
+        self.rewritten |= prepared.as_ref().is_some_and(|it| it.rewritten.is_some());
         self.prepared.sent(name, prepared, self.segment)
+    }
+
+    /// Whether a statement that was rewritten may be among them.
+    pub(super) fn may_be_rewritten(&self) -> bool {
+        self.rewritten
     }
 
     /// A Bind or the Close of a portal is sent; whether its end has to be told.

@@ -12,6 +12,8 @@ pub struct SqlState(pub [u8; 5]);
 impl SqlState {
     /// `unique_violation`.
     pub const UNIQUE_VIOLATION: Self = Self(*b"23505");
+    /// `cardinality_violation`.
+    pub const CARDINALITY: Self = Self(*b"21000");
     /// `in_failed_sql_transaction`.
     pub const FAILED_TRANSACTION: Self = Self(*b"25P02");
 }

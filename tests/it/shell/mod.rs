@@ -10,6 +10,7 @@ mod log;
 mod origins;
 pub mod process;
 mod refusals;
+mod reload;
 mod sockets;
 mod stopping;
 

@@ -18,7 +18,7 @@ pub struct Process {
     pub output: Arc<Log>,
     /// What it prints on standard error.
     pub errors: Arc<Log>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Process {
@@ -51,7 +51,7 @@ impl Process {
         let (output, errors) = (Arc::default(), Arc::default());
         Log::collect(&output, child.stdout.take().unwrap());
         Log::collect(&errors, child.stderr.take().unwrap());
-        Self { child, addresses: Vec::new(), output, errors, _directory: directory }
+        Self { child, addresses: Vec::new(), output, errors, directory }
     }
 
     /// The first address, which is one of TCP.
@@ -62,6 +62,11 @@ impl Process {
     /// All addresses, as the ready line names them.
     pub fn addresses(&self) -> &[String] {
         &self.addresses
+    }
+
+    /// Writes the rules file anew.
+    pub fn write_rules(&self, rules: &str) {
+        fs::write(self.directory.path().join("rules.toml"), rules).unwrap();
     }
 
     pub fn signal(&self, name: &str) {

@@ -1,0 +1,66 @@
+//! The rules file, read at the start and again at each SIGHUP.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{self, Config, Overrides, Settings};
+use crate::proxy::Handle;
+
+/// Reads a file that has no mistakes.
+pub(super) fn read(path: &Path, overrides: &Overrides) -> anyhow::Result<Config> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    match config::parse(&text, overrides) {
+        Ok(config) => Ok(config),
+        Err(mistakes) => bail!("{}", mistakes.in_file(&name)),
+    }
+}
+
+/// What reading the file again takes.
+pub(super) struct Reload<'a> {
+    pub(super) path: &'a Path,
+    pub(super) overrides: &'a Overrides,
+    /// As they were at the start.
+    pub(super) settings: Settings,
+    pub(super) handle: Handle,
+}
+
+impl Reload<'_> {
+    /// Reads the file at each SIGHUP, and never ends.
+    pub(super) async fn at_each_signal(&self) {
+        let mut hangups = match signal(SignalKind::hangup()) {
+            Ok(hangups) => hangups,
+            Err(error) => {
+                tracing::error!(%error, "SIGHUP cannot be heard: changed rules take a restart");
+                return std::future::pending().await;
+            }
+        };
+        while hangups.recv().await.is_some() {
+            self.reload();
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Puts the file's rules in force if it has no mistakes at all; else those of before stay.
+    fn reload(&self) {
+        let file = self.path.display().to_string();
+        match read(self.path, self.overrides) {
+            Ok(Config { settings, rules }) => {
+                let count = rules.rules().len();
+                let generation = self.handle.replace_rules(rules);
+                tracing::info!(file, generation, rules = count, "rules reloaded");
+                if settings != self.settings {
+                    let event = "settings beside the rules have changed: they take a restart";
+                    tracing::warn!(file, "{event}");
+                }
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(file, error, "rules not reloaded: those of before stay in force");
+            }
+        }
+    }
+}
