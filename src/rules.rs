@@ -3,10 +3,12 @@
 //! Knows names and patterns. Knows nothing of the wire, of SQL or of the file the rules came from:
 //! a [`Rule`] is made of parts that cannot be built wrong, so whoever holds one can trust it.
 
+mod date;
 mod glob;
 
 use std::{collections::HashMap, fmt};
 
+pub use date::{Date, DateError};
 pub use glob::{ConstraintGlob, Glob, GlobError, NAME_BYTES};
 
 /// The rules in file order, immutable, indexed by constraint name.
@@ -32,6 +34,18 @@ impl Ruleset {
             }
         }
         Self { rules, by_name, by_pattern }
+    }
+
+    /// The rules as they are on a day: those that have expired, and would absorb, only observe.
+    #[must_use]
+    pub fn on(&self, today: Date) -> Self {
+        let mut rules = self.clone();
+        for rule in &mut rules.rules {
+            if rule.has_expired(today) && rule.action == Action::Absorb {
+                rule.action = Action::Observe;
+            }
+        }
+        rules
     }
 
     /// Whether nothing at all is listed.
@@ -126,6 +140,8 @@ pub struct Rule {
     pub returning: Returning,
     /// Which number of rows the client is told.
     pub affected_rows: AffectedRows,
+    /// The last day on which it absorbs: past it, it only observes.
+    pub expires: Option<Date>,
     /// Who answers for the rule.
     pub owner: Option<String>,
     /// Why a duplicate is harmless here.
@@ -149,9 +165,16 @@ impl Rule {
             on_conflict: OnConflict::Nothing,
             returning: Returning::Empty,
             affected_rows: AffectedRows::Actual,
+            expires: None,
             owner: None,
             reason: None,
         }
+    }
+
+    /// Whether its last day is over.
+    #[must_use]
+    pub fn has_expired(&self, today: Date) -> bool {
+        self.expires.is_some_and(|last| last < today)
     }
 
     /// Whether an INSERT that may hit its constraint is rewritten.

@@ -76,6 +76,12 @@ impl fmt::Display for InWords<'_> {
         if rule.action == Action::Absorb {
             f.write_str(absorbed(rule))?;
         }
+        if rule.rewrites() {
+            f.write_str("; its INSERTs are rewritten")?;
+        }
+        if let Some(expires) = rule.expires {
+            write!(f, "; until {expires}")?;
+        }
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use humantime::format_duration;
 
 use super::AddressError;
-use crate::rules::{ColumnError, GlobError, RuleIdError};
+use crate::rules::{ColumnError, DateError, GlobError, RuleIdError};
 
 /// All that is wrong with one text, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,6 +203,9 @@ pub enum Reason {
     /// Not the name of a column.
     #[error(transparent)]
     Column(ColumnError),
+    /// Not a day.
+    #[error(transparent)]
+    Date(DateError),
     /// The schema whose constraints are never absorbed.
     #[error("is never absorbed: the system catalogs are the server's own")]
     SystemSchema,

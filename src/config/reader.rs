@@ -146,6 +146,7 @@ impl<'a> Reader<'a> {
         let text = match (kind.written, value.get_ref()) {
             (Written::Text, DeValue::String(text)) => Cow::Borrowed(text.as_ref()),
             (Written::Integer, DeValue::Integer(it)) => Cow::Owned(decimal(it)),
+            (Written::Date, DeValue::Datetime(it)) => Cow::Owned(it.to_string()),
             (_, other) => {
                 self.reject_type(key, kind.expected, at, other);
                 return None;
@@ -194,6 +195,8 @@ pub(super) struct Kind<T> {
 pub(super) enum Written {
     Text,
     Integer,
+    /// Without quotes; a time behind it is left to be refused.
+    Date,
 }
 
 /// The integer in decimal, or as it is written if it is larger than any limit of ours.

@@ -10,7 +10,7 @@ use toml::{
 use super::{
     Problem,
     reader::{Kind, Placed, Reader, Section},
-    shape::RULE,
+    shape::{DEFAULTS, RULE},
     value::{self, Set, Update},
 };
 use crate::rules::{Action, Glob, OnConflict, Rule, RuleId, Ruleset};
@@ -24,6 +24,13 @@ pub(super) fn read(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Ruleset {
         if let Some(rule) = read_rule(at, table, &mut ids, reader) {
             places.push(at);
             rules.push(rule);
+        }
+    }
+    let defaults = reader.section(root, &DEFAULTS);
+    let action = reader.value(&defaults, "action", &value::DEFAULT_ACTION);
+    if action.is_some_and(|action| action.value == Action::Observe) {
+        for rule in rules.iter_mut().filter(|rule| rule.action == Action::Absorb) {
+            rule.action = Action::Observe;
         }
     }
     let rules = Ruleset::new(rules);
@@ -74,6 +81,7 @@ fn read_rule(
         on_conflict: read_on_conflict(&section, reader),
         returning: read_choice(&section, "returning", &value::RETURNING, reader),
         affected_rows: read_choice(&section, "affected_rows", &value::AFFECTED_ROWS, reader),
+        expires: reader.value(&section, "expires", &value::EXPIRES).map(|it| it.value),
         owner: reader.value(&section, "owner", &value::PROSE).map(|it| it.value),
         reason: reader.value(&section, "reason", &value::PROSE).map(|it| it.value),
         ..Rule::new(id?.value, constraint?.value)

@@ -85,16 +85,16 @@ pub(super) const RULE: Shape = Shape {
         "set",
         "returning",
         "affected_rows",
+        "expires",
         "owner",
         "reason",
     ],
-    later: &[
-        ("expires", "expires"),
-        ("max_absorbed_per_minute", "max_absorbed_per_minute"),
-        ("test", "[[rule.test]]"),
-    ],
+    later: &[("max_absorbed_per_minute", "max_absorbed_per_minute"), ("test", "[[rule.test]]")],
 };
 
-pub(super) const SECTIONS: [&Shape; 4] = [&PROXY, &LOG, &LIMITS, &RULE];
+pub(super) const DEFAULTS: Shape =
+    Shape { name: "defaults", label: "[defaults]", keys: &["action"], later: &[] };
 
-pub(super) const LATER_SECTIONS: [&str; 4] = ["tls", "admin", "defaults", "auth"];
+pub(super) const SECTIONS: [&Shape; 5] = [&PROXY, &LOG, &LIMITS, &DEFAULTS, &RULE];
+
+pub(super) const LATER_SECTIONS: [&str; 3] = ["tls", "admin", "auth"];

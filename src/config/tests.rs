@@ -189,7 +189,7 @@ fn sections_and_types_that_are_wrong_are_told() {
             "[database]",
             &[
                 &format!("1:1: {missing}"),
-                "1:2: unknown section \"database\"; known are proxy, log, limits, rule",
+                "1:2: unknown section \"database\"; known are proxy, log, limits, defaults, rule",
             ],
         ),
     ];
@@ -350,7 +350,18 @@ fn each_mistake_in_a_rule_has_its_message_and_position() {
             "action = \"ignore\"",
             r#"5:10: action "ignore" is not known; known are absorb, observe, alert"#,
         ),
-        ("expires = 2027-01-01", "5:1: expires is not available in this version"),
+        (
+            "expires = \"2027-01-01\"",
+            "5:11: expires must be a date like 2026-12-31, without quotes, not a string",
+        ),
+        (
+            "expires = 2027-01-01T10:00:00",
+            r#"5:11: expires "2027-01-01T10:00:00" is not a date: write it like 2026-12-31"#,
+        ),
+        (
+            "[defaults]\naction = \"alert\"",
+            r#"6:10: action "alert" is not known; known are absorb, observe"#,
+        ),
         (
             "max_absorbed_per_minute = 5",
             "5:1: max_absorbed_per_minute is not available in this version",
@@ -358,7 +369,6 @@ fn each_mistake_in_a_rule_has_its_message_and_position() {
         ("[[rule.test]]", "5:8: [[rule.test]] is not available in this version"),
         ("[tls]", "5:2: [tls] is not available in this version"),
         ("[admin]", "5:2: [admin] is not available in this version"),
-        ("[defaults]", "5:2: [defaults] is not available in this version"),
         ("[auth]", "5:2: [auth] is not available in this version"),
         ("owner = \"\"", "5:9: owner is empty; give it a value or leave the key out"),
         ("reason = 1", "5:10: reason must be a string, not an integer"),

@@ -9,7 +9,8 @@ use super::{
     reader::{Kind, Written},
 };
 use crate::rules::{
-    Action, AffectedRows, Column, ConstraintGlob, Glob, Returning, RuleId, SYSTEM_SCHEMA, Strategy,
+    Action, AffectedRows, Column, ConstraintGlob, Date, Glob, Returning, RuleId, SYSTEM_SCHEMA,
+    Strategy,
 };
 
 pub(super) const LISTEN: Kind<Address> = text("an address or a list of them", |key, it| {
@@ -93,6 +94,16 @@ pub(super) const ACTION: Kind<Action> = text("\"absorb\", \"observe\" or \"alert
     use Action::{Absorb, Alert, Observe};
     word(key, it, &[Absorb, Observe, Alert].map(|it| (it.as_str(), it)))
 });
+
+pub(super) const DEFAULT_ACTION: Kind<Action> = text("\"absorb\" or \"observe\"", |key, it| {
+    word(key, it, &[Action::Absorb, Action::Observe].map(|it| (it.as_str(), it)))
+});
+
+pub(super) const EXPIRES: Kind<Date> = Kind {
+    written: Written::Date,
+    expected: "a date like 2026-12-31, without quotes",
+    parse: |key, it| Date::new(it).map_err(|error| invalid(key, it, Reason::Date(error))),
+};
 
 pub(super) const STRATEGY: Kind<Strategy> = text("\"react\" or \"rewrite\"", |key, it| {
     word(key, it, &[Strategy::React, Strategy::Rewrite].map(|it| (it.as_str(), it)))

@@ -228,3 +228,26 @@ proptest! {
         prop_assert_eq!(found(&rules, "public", "t", &name, &Origin::default()), walked);
     }
 }
+
+#[test]
+fn a_date_is_a_day_that_there_is() {
+    for (text, valid) in [
+        ("2026-12-31", true),
+        ("2024-02-29", true),
+        ("2000-02-29", true),
+        ("2026-02-29", false),
+        ("1900-02-29", false),
+        ("2026-04-31", false),
+        ("2026-13-01", false),
+        ("2026-00-10", false),
+        ("2026-01-00", false),
+        ("2026-1-1", false),
+        ("+026-01-01", false),
+        ("2026-01-01-", false),
+        ("", false),
+    ] {
+        assert_eq!(Date::new(text).is_ok(), valid, "{text}");
+    }
+    assert!(Date::new("2026-12-31").unwrap() < Date::new("2027-01-01").unwrap());
+    assert_eq!(Date::new("0099-01-02").unwrap().to_string(), "0099-01-02");
+}

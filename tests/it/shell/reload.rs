@@ -56,6 +56,30 @@ fn a_statement_that_was_rewritten_is_the_clients_own_again() {
 }
 
 #[test]
+fn one_line_stops_all_rules() {
+    let (database, proxy) = (Database::new(), proxy(RULE));
+    database.sql(TABLE);
+    let mut wire = session(&proxy, &database);
+    assert!(absorbs(&mut wire));
+    reload(&proxy, &format!("[defaults]\naction = 'observe'\n{RULE}"), 1);
+    assert!(!absorbs(&mut wire));
+    proxy.output.wait_for(r#""outcome":"observed""#, 1);
+}
+
+#[test]
+fn a_rule_only_observes_past_its_last_day() {
+    let (database, proxy) = (Database::new(), proxy(&format!("{RULE}expires = 2999-12-31")));
+    database.sql(TABLE);
+    let mut wire = session(&proxy, &database);
+    assert!(absorbs(&mut wire));
+    reload(&proxy, &format!("{RULE}expires = 2020-02-29"), 1);
+    assert!(!absorbs(&mut wire));
+    proxy.output.wait_for(r#""outcome":"observed""#, 1);
+    let line = proxy.output.wait_for("rule expired", 1);
+    assert!(line[0].contains(r#""rule":"t","expires":"2020-02-29""#), "{line:?}");
+}
+
+#[test]
 fn a_file_with_a_mistake_changes_nothing() {
     let (database, proxy) = (Database::new(), proxy(RULE));
     database.sql(TABLE);
