@@ -39,13 +39,18 @@ impl Ruleset {
     /// The rules as they are on a day: those that have expired, and would absorb, only observe.
     #[must_use]
     pub fn on(&self, today: Date) -> Self {
-        let mut rules = self.clone();
-        for rule in &mut rules.rules {
-            if rule.has_expired(today) && rule.action == Action::Absorb {
+        self.clone().observing(|rule| rule.has_expired(today))
+    }
+
+    /// The rules, where those that are `meant`, and would absorb, only observe.
+    #[must_use]
+    pub fn observing(mut self, meant: impl Fn(&Rule) -> bool) -> Self {
+        for rule in &mut self.rules {
+            if rule.action == Action::Absorb && meant(rule) {
                 rule.action = Action::Observe;
             }
         }
-        rules
+        self
     }
 
     /// Whether nothing at all is listed.
@@ -142,6 +147,9 @@ pub struct Rule {
     pub affected_rows: AffectedRows,
     /// The last day on which it absorbs: past it, it only observes.
     pub expires: Option<Date>,
+    /// Statements for which it may absorb in a minute: beyond them it only observes until the minute
+    /// is over.
+    pub max_absorbed_per_minute: Option<u32>,
     /// Who answers for the rule.
     pub owner: Option<String>,
     /// Why a duplicate is harmless here.
@@ -166,6 +174,7 @@ impl Rule {
             returning: Returning::Empty,
             affected_rows: AffectedRows::Actual,
             expires: None,
+            max_absorbed_per_minute: None,
             owner: None,
             reason: None,
         }

@@ -82,6 +82,9 @@ fn read_rule(
         returning: read_choice(&section, "returning", &value::RETURNING, reader),
         affected_rows: read_choice(&section, "affected_rows", &value::AFFECTED_ROWS, reader),
         expires: reader.value(&section, "expires", &value::EXPIRES).map(|it| it.value),
+        max_absorbed_per_minute: reader
+            .value(&section, "max_absorbed_per_minute", &value::PER_MINUTE)
+            .and_then(|it| u32::try_from(it.value).ok()),
         owner: reader.value(&section, "owner", &value::PROSE).map(|it| it.value),
         reason: reader.value(&section, "reason", &value::PROSE).map(|it| it.value),
         ..Rule::new(id?.value, constraint?.value)

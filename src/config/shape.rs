@@ -86,10 +86,11 @@ pub(super) const RULE: Shape = Shape {
         "returning",
         "affected_rows",
         "expires",
+        "max_absorbed_per_minute",
         "owner",
         "reason",
     ],
-    later: &[("max_absorbed_per_minute", "max_absorbed_per_minute"), ("test", "[[rule.test]]")],
+    later: &[("test", "[[rule.test]]")],
 };
 
 pub(super) const DEFAULTS: Shape =

@@ -363,8 +363,8 @@ fn each_mistake_in_a_rule_has_its_message_and_position() {
             r#"6:10: action "alert" is not known; known are absorb, observe"#,
         ),
         (
-            "max_absorbed_per_minute = 5",
-            "5:1: max_absorbed_per_minute is not available in this version",
+            "max_absorbed_per_minute = -1",
+            r#"5:27: max_absorbed_per_minute "-1" is out of range: from 0 to 1000000"#,
         ),
         ("[[rule.test]]", "5:8: [[rule.test]] is not available in this version"),
         ("[tls]", "5:2: [tls] is not available in this version"),

@@ -41,16 +41,18 @@ pub(super) const FILE: Kind<PathBuf> = text("the path of a file", |key, it| {
     if path { Ok(PathBuf::from(it)) } else { Err(invalid(key, it, Reason::Path)) }
 });
 
-pub(super) const CONNECTIONS: Kind<usize> = Kind {
-    written: Written::Integer,
-    expected: "an integer",
-    parse: |key, it| {
-        let range = 1..=1_000_000;
-        let reason = Reason::CountRange(*range.start(), *range.end());
-        let count = it.parse().ok().filter(|it| range.contains(it));
-        count.ok_or_else(|| invalid(key, it, reason))
-    },
-};
+pub(super) const CONNECTIONS: Kind<usize> =
+    Kind { written: Written::Integer, expected: "an integer", parse: |key, it| count(key, it, 1) };
+
+pub(super) const PER_MINUTE: Kind<usize> =
+    Kind { written: Written::Integer, expected: "an integer", parse: |key, it| count(key, it, 0) };
+
+fn count(key: &'static str, it: &str, least: usize) -> Result<usize, Problem> {
+    let range = least..=1_000_000;
+    let reason = Reason::CountRange(*range.start(), *range.end());
+    let count = it.parse().ok().filter(|it| range.contains(it));
+    count.ok_or_else(|| invalid(key, it, reason))
+}
 
 pub(super) const TIMEOUT: Kind<Duration> = text("a duration like \"10s\"", |key, it| {
     let range = Duration::from_millis(1)..=Duration::from_hours(24);

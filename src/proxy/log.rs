@@ -116,7 +116,13 @@ impl Notes for SessionLog<'_> {
     fn note(&mut self, note: Note) {
         let (client, session) = (&*self.client, self.session);
         match note {
-            Note::Conflict(conflict) => self.conflict(&conflict),
+            Note::Conflict(conflict) => {
+                self.conflict(&conflict);
+                let rule = conflict.rule.as_ref().filter(|_| conflict.outcome == Outcome::Absorbed);
+                if let Some((rule, _)) = rule {
+                    self.shared.rulings.absorbed(rule);
+                }
+            }
             Note::LookupFailed { sqlstate } => {
                 let sqlstate = sqlstate.map(|it| it.to_string());
                 tracing::warn!(

@@ -4,6 +4,7 @@
 //! single-threaded runtime with a read buffer that its sessions share. A client connection has
 //! one server connection of its own, so nothing is pooled and a cancel needs no table.
 
+mod breaker;
 mod catalogs;
 mod connection;
 pub mod log;
@@ -145,6 +146,7 @@ impl Proxy {
                 () = stop => {}
                 () = forever(accepting) => {}
                 () = self.shared.rulings.expire_every(LIFETIME) => {}
+                () = self.shared.rulings.keep_time() => {}
             }
         });
         self.shared.stopping.say();

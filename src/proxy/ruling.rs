@@ -1,27 +1,22 @@
 //! The rules in force, and what is known of the databases for them: replaced as a whole.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 
-use crate::rules::{Date, Rule, Ruleset};
+use crate::rules::{Action, Date, Rule, Ruleset};
 use crate::session::Session;
 
+use super::breaker::Breaker;
 use super::catalogs::Catalogs;
 
 /// Rules, and the catalogs that were asked for them.
 #[derive(Debug)]
 pub(super) struct Ruling {
     pub(super) rules: Arc<Ruleset>,
-    pub(super) catalogs: Catalogs,
-}
-
-impl Ruling {
-    fn new(rules: Ruleset) -> Self {
-        Self { rules: Arc::new(rules), catalogs: Catalogs::default() }
-    }
+    pub(super) catalogs: Arc<Catalogs>,
 }
 
 /// The ruling in force.
@@ -29,18 +24,28 @@ impl Ruling {
 pub(super) struct Rulings {
     /// The rules as they are written.
     written: ArcSwap<Ruleset>,
-    /// What they are today.
+    /// What is absorbed of them.
+    breaker: ArcSwap<Breaker>,
+    /// What they are now.
     current: ArcSwap<Ruling>,
     /// Counts the rulings, from 1.
     generation: AtomicU64,
+    /// Held by who puts another in force, so that the last one knows all that has changed.
+    enforcing: Mutex<()>,
 }
 
 impl Rulings {
     pub(super) fn new(rules: Ruleset) -> Self {
         let today = today();
-        let current = ArcSwap::from_pointee(Ruling::new(on(&rules, today)));
         warn_of_expired(&rules, |rule| is_over(rule, today));
-        Self { written: ArcSwap::from_pointee(rules), current, generation: AtomicU64::new(1) }
+        let effective = Arc::new(on(&rules, today));
+        Self {
+            breaker: ArcSwap::from_pointee(Breaker::new(&rules)),
+            current: ArcSwap::from_pointee(Ruling { rules: effective, catalogs: Arc::default() }),
+            written: ArcSwap::from_pointee(rules),
+            generation: AtomicU64::new(1),
+            enforcing: Mutex::default(),
+        }
     }
 
     pub(super) fn current(&self) -> Arc<Ruling> {
@@ -51,36 +56,76 @@ impl Rulings {
     pub(super) fn replace(&self, rules: Ruleset) -> u64 {
         let today = today();
         warn_of_expired(&rules, |rule| is_over(rule, today));
-        let effective = on(&rules, today);
+        self.breaker.store(Arc::new(Breaker::new(&rules)));
         self.written.store(Arc::new(rules));
-        self.enforce(effective)
+        self.enforce(today, Arc::default())
     }
 
-    fn enforce(&self, rules: Ruleset) -> u64 {
-        self.current.store(Arc::new(Ruling::new(rules)));
-        self.generation.fetch_add(1, Ordering::Release) + 1
-    }
-
-    /// A day may have begun: rules whose last day is over only observe from here on.
-    fn turn(&self, today: Option<Date>) {
-        let (written, current) = (self.written.load(), self.current());
-        let effective = on(&written, today);
-        if effective != *current.rules {
-            let absorbed = |rule: &Rule| current.rules.rules().contains(rule);
-            warn_of_expired(&written, |rule| is_over(rule, today) && absorbed(rule));
-            self.enforce(effective);
+    /// A rule has absorbed a duplicate: beyond its limit it only observes.
+    pub(super) fn absorbed(&self, rule: &str) {
+        let over = self.breaker.load().count(rule, minute());
+        if let Some(limit) = over {
+            let event = "rule over its limit: it only observes until the minute is over";
+            tracing::error!(rule, limit, "{event}");
+            self.enforce(today(), Arc::clone(&self.current().catalogs));
         }
     }
 
-    /// Makes old, again and again, what was learnt of the databases, and looks at the calendar.
+    /// What the rules are now is in force from here on.
+    fn enforce(&self, today: Option<Date>, catalogs: Arc<Catalogs>) -> u64 {
+        let _last = self.enforcing.lock().unwrap_or_else(PoisonError::into_inner);
+        let breaker = self.breaker.load();
+        let rules = on(&self.written.load(), today);
+        let rules = Arc::new(rules.observing(|rule| breaker.is_over(rule.id.as_str())));
+        self.current.store(Arc::new(Ruling { rules, catalogs }));
+        self.generation.fetch_add(1, Ordering::Release) + 1
+    }
+
+    /// A day or a minute may have begun: rules whose last day is over only observe from here on, and
+    /// those that were over their limit absorb again.
+    fn turn(&self, today: Option<Date>, minute: u64) {
+        let (written, current) = (self.written.load(), self.current());
+        let mut changes = false;
+        for rule in self.breaker.load().turn(minute) {
+            tracing::info!(rule, "rule absorbs again");
+            changes = true;
+        }
+        let absorbs = |rule: &Rule| {
+            let now = current.rules.rules().iter().find(|it| it.id == rule.id);
+            now.is_some_and(|now| now.action == Action::Absorb)
+        };
+        let expired = |rule: &Rule| is_over(rule, today) && absorbs(rule);
+        if written.rules().iter().any(expired) {
+            warn_of_expired(&written, expired);
+            changes = true;
+        }
+        if changes {
+            self.enforce(today, Arc::clone(&current.catalogs));
+        }
+    }
+
+    /// Makes old, again and again, what was learnt of the databases.
     pub(super) async fn expire_every(&self, lifetime: Duration) {
         let mut ticks = tokio::time::interval(lifetime);
         loop {
             ticks.tick().await;
             self.current().catalogs.expire();
-            self.turn(today());
         }
     }
+
+    /// Looks at the clock and the calendar every second.
+    pub(super) async fn keep_time(&self) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            ticks.tick().await;
+            self.turn(today(), minute());
+        }
+    }
+}
+
+/// Minutes since 1970.
+fn minute() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs() / 60)
 }
 
 /// The day in UTC; none before 1970 or beyond 9999, when no rule expires.
@@ -135,7 +180,7 @@ impl Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{Action, ConstraintGlob, RuleId};
+    use crate::rules::{ConstraintGlob, RuleId};
 
     #[test]
     fn a_rule_absorbs_up_to_its_last_day_and_observes_behind_it() {
@@ -146,12 +191,12 @@ mod tests {
         let rulings = Rulings::new(Ruleset::new(vec![rule]));
         let action = || rulings.current().rules.rules().first().map(|rule| rule.action);
         let turn = |day| {
-            rulings.turn(Date::new(day).ok());
+            rulings.turn(Date::new(day).ok(), 0);
             (action(), rulings.generation.load(Ordering::Relaxed))
         };
-        let (before, generation) = turn("2026-02-27");
-        assert_eq!(before, Some(Action::Absorb));
-        assert_eq!(turn("2026-02-28"), (before, generation));
+        let today = Date::new("2026-02-27").ok();
+        let generation = rulings.enforce(today, Arc::default());
+        assert_eq!(turn("2026-02-28"), (Some(Action::Absorb), generation));
         assert_eq!(turn("2026-03-01"), (Some(Action::Observe), generation + 1));
         assert_eq!(turn("2026-03-02"), (Some(Action::Observe), generation + 1));
     }

@@ -80,6 +80,19 @@ fn a_rule_only_observes_past_its_last_day() {
 }
 
 #[test]
+fn a_rule_only_observes_beyond_its_limit() {
+    let (database, proxy) = (Database::new(), proxy(&format!("{RULE}max_absorbed_per_minute = 0")));
+    database.sql(TABLE);
+    let mut wire = session(&proxy, &database);
+    assert!(absorbs(&mut wire), "what trips it");
+    let line = proxy.output.wait_for("rule over its limit", 1);
+    assert!(line[0].contains(r#""level":"error""#) && line[0].contains(r#""limit":0"#), "{line:?}");
+    // The minute may end in between, and let one more through.
+    while absorbs(&mut wire) {}
+    proxy.output.wait_for(r#""outcome":"observed""#, 1);
+}
+
+#[test]
 fn a_file_with_a_mistake_changes_nothing() {
     let (database, proxy) = (Database::new(), proxy(RULE));
     database.sql(TABLE);
