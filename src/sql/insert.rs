@@ -244,6 +244,7 @@ impl<'t, 'a> Walk<'t, 'a> {
         let bare = source != Rows::Query && self.values_end()?;
         let rows = if bare { source } else { Rows::Query };
         let mut tail = Tail { rows, on_conflict: false, returning: &[] };
+        let mut names_conflict = false;
         let mut previous: Option<&Token<'_>> = None;
         while let Some(token) = self.rest.first() {
             if token.is("(") {
@@ -262,11 +263,16 @@ impl<'t, 'a> Walk<'t, 'a> {
                     tail.returning = from_here;
                 }
             }
-            tail.on_conflict |=
+            names_conflict |=
                 token.is_word("CONFLICT") && previous.is_some_and(|before| before.is_word("ON"));
+            // `x.do nothing` is a column and its name.
+            tail.on_conflict |= token.is_word("DO")
+                && self.at(|action| action.is_word_of(&["NOTHING", "UPDATE"]))
+                && !previous.is_some_and(|before| before.is("."));
             previous = Some(token);
         }
-        Ok(tail)
+        // `JOIN x ON conflict` names a column.
+        if tail.on_conflict == names_conflict { Ok(tail) } else { Err(Unclassified::Form) }
     }
 
     /// Whether the rows of VALUES are all the source there is: an ORDER BY, LIMIT or UNION behind
