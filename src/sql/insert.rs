@@ -163,10 +163,12 @@ impl<'t, 'a> Walk<'t, 'a> {
             depth = depth.saturating_sub(usize::from(token.is(")") || token.is("]")));
             depth == 0 && token.is(",")
         });
-        // What follows the name is a part of the column: a field, a subscript.
+        // What follows the name is a part of the column, a field or a subscript; but `U` before
+        // `&"..."` is no name.
         let name = |column: &[Token<'_>]| {
-            let first = column.first().filter(|token| is_name(token))?;
-            catalog_name(first, encoding)
+            let (first, part) = column.split_first().filter(|(first, _)| is_name(first))?;
+            let whole = part.first().is_none_or(|token| token.is(".") || token.is("["));
+            catalog_name(first, encoding).filter(|_| whole)
         };
         columns.map(name).collect::<Option<_>>().map_or(Columns::Unsure, Columns::Named)
     }
