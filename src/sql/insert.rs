@@ -159,10 +159,12 @@ impl<'t, 'a> Walk<'t, 'a> {
         let more =
             |token: &Token<'_>| begins_query(token) || token.is_word_of(&["OVERRIDING", "DEFAULT"]);
         let Some(group) = ahead.group().filter(|_| ahead.at(more)) else { return Columns::Implied };
-        // What follows the name is a part of the column: a field, a subscript.
+        // What follows the name is a part of the column, a field or a subscript; but `U` before
+        // `&"..."` is no name.
         let name = |column: &[Token<'_>]| {
-            let first = column.first().filter(|token| is_name(token))?;
-            catalog_name(first, encoding)
+            let (first, part) = column.split_first().filter(|(first, _)| is_name(first))?;
+            let whole = part.first().is_none_or(|token| token.is(".") || token.is("["));
+            catalog_name(first, encoding).filter(|_| whole)
         };
         items(group).map(name).collect::<Option<_>>().map_or(Columns::Unsure, Columns::Named)
     }
@@ -233,6 +235,7 @@ impl<'t, 'a> Walk<'t, 'a> {
         let bare = source != Rows::Query && self.values_end()?;
         let rows = if bare { source } else { Rows::Query };
         let mut tail = Tail { rows, on_conflict: false, ordered: false, returning: &[] };
+        let mut names_conflict = false;
         let mut previous: Option<&Token<'_>> = None;
         while let Some(token) = self.rest.first() {
             if token.is("(") {
@@ -251,14 +254,19 @@ impl<'t, 'a> Walk<'t, 'a> {
                     tail.returning = from_here;
                 }
             }
-            tail.on_conflict |=
+            names_conflict |=
                 token.is_word("CONFLICT") && previous.is_some_and(|before| before.is_word("ON"));
             tail.ordered |= tail.returning.is_empty()
                 && token.is_word("BY")
                 && previous.is_some_and(|before| before.is_word("ORDER"));
+            // `x.do nothing` is a column and its name.
+            tail.on_conflict |= token.is_word("DO")
+                && self.at(|action| action.is_word_of(&["NOTHING", "UPDATE"]))
+                && !previous.is_some_and(|before| before.is("."));
             previous = Some(token);
         }
-        Ok(tail)
+        // `JOIN x ON conflict` names a column.
+        if tail.on_conflict == names_conflict { Ok(tail) } else { Err(Unclassified::Form) }
     }
 
     /// Whether the rows of VALUES are all the source there is: an ORDER BY, LIMIT or UNION behind

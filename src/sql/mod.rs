@@ -295,7 +295,11 @@ fn statement(tokens: &[Token<'_>], encoding: Encoding) -> Result<Statement, Uncl
 /// The prepared statement that PREPARE makes, or DEALLOCATE drops, if it is one.
 fn renamed(tokens: &[Token<'_>], encoding: Encoding) -> Option<String> {
     let name = match tokens {
-        [verb, name, ..] if verb.is_word("PREPARE") => name,
+        [verb, name, next, ..]
+            if verb.is_word("PREPARE") && (next.is("(") || next.is_word("AS")) =>
+        {
+            name
+        }
         [verb, name] if verb.is_word("DEALLOCATE") && !name.is_word("ALL") => name,
         [verb, noise, name] if verb.is_word("DEALLOCATE") && noise.is_word("PREPARE") => name,
         _ => return None,

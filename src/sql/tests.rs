@@ -185,6 +185,22 @@ fn names_end_after_63_bytes() {
     assert_eq!(brief(format!("insert into {accents} values (1)").as_bytes(), ON), "! Target");
 }
 
+/// The columns that a text's only statement, an INSERT, names.
+fn columns(text: &str) -> Columns {
+    match &classify(text.as_bytes(), ON).expect(text).statements[..] {
+        [Part { statement: Statement::Insert(insert), .. }] => insert.columns.clone(),
+        _ => panic!("{text}"),
+    }
+}
+
+#[test]
+fn a_column_written_in_unicode_escapes_is_not_the_one_called_u() {
+    let named = Columns::Named(vec!["a".to_owned(), "u".to_owned()]);
+    assert_eq!(columns("insert into t (a[1].b, u) values (1, 2)"), named);
+    assert_eq!(columns("insert into t (a, U&\"u\") values (1, 2)"), Columns::Unsure);
+    assert_eq!(columns("insert into t (a, u&\"!0075\" uescape '!') select 1, 2"), Columns::Unsure);
+}
+
 #[test]
 fn encodings_are_known_by_the_names_the_server_reports() {
     assert_eq!(Encoding::named(b"UTF8"), Encoding::Utf8);
