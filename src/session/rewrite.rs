@@ -90,8 +90,9 @@ pub(super) struct Rewritten {
     /// Where in the client's text.
     pub(super) at: usize,
     pub(super) clause: Bytes,
-    /// The rules that were asked.
+    /// The rules that were asked, and for which application.
     rules: Arc<Ruleset>,
+    application_name: String,
     /// The table's name in the statement.
     pub(super) named: Named,
     /// The table.
@@ -178,7 +179,9 @@ impl Session {
 
     /// Whether the table that a prepared statement was rewritten for is what its name means.
     pub(super) fn still_stands(&mut self, rewritten: &Rewritten) -> Result<bool, Ahead> {
-        if !Arc::ptr_eq(&rewritten.rules, &self.rules) || self.suspects(&rewritten.named) {
+        let same_rules = Arc::ptr_eq(&rewritten.rules, &self.rules)
+            && rewritten.application_name == self.origin.application_name;
+        if !same_rules || self.suspects(&rewritten.named) {
             return Ok(false);
         }
         let Some(catalog) = self.known_catalog() else { return Ok(true) };
@@ -243,6 +246,7 @@ impl Session {
             at: insert.conflict_at,
             clause: clause.freeze(),
             rules: Arc::clone(&self.rules),
+            application_name: self.origin.application_name.clone(),
             named: Named::by(insert),
             facts: Arc::clone(facts),
             constraint: (!all).then(|| root.clone()),
