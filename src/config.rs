@@ -73,6 +73,8 @@ pub struct Settings {
     pub log: Log,
     /// What is too much.
     pub limits: Limits,
+    /// Where metrics and health are told, if anywhere: a loopback address or a Unix socket.
+    pub admin: Option<Address>,
 }
 
 /// `[log]`

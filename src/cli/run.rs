@@ -20,7 +20,9 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     let upstream = settings.upstream.clone();
     let proxy = bind(settings.clone(), rules)?;
     let addresses = list(&proxy.addresses());
-    let ready = format!("pgabsorb ready: listening on {addresses}, forwarding to {upstream}");
+    let admin = proxy.admin_address().map(|it| format!(", admin on {it}")).unwrap_or_default();
+    let ready =
+        format!("pgabsorb ready: listening on {addresses}, forwarding to {upstream}{admin}");
     let reload = Reload { path, overrides, settings, handle: proxy.handle() };
     proxy.run(async {
         tokio::select! {
@@ -39,6 +41,7 @@ pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> Result<Proxy, 
     Proxy::bind(Settings {
         listen: settings.listen,
         upstream: settings.upstream,
+        admin: settings.admin,
         limits: settings.limits,
         rules,
         key_values: settings.log.key_values,

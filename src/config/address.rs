@@ -1,6 +1,6 @@
 //! Addresses as they are written: `host:port`, `[ipv6]:port`, `unix:/path`, `unix:/directory:port`.
 
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::{fmt, path::PathBuf, str::FromStr};
 
 /// Where to listen or where the server is. A host may be a name; whoever connects resolves it.
@@ -26,6 +26,28 @@ impl Address {
         match text.parse()? {
             Self::Tcp { port: 0, .. } => Err(AddressError::NoServerPort),
             address => Ok(address),
+        }
+    }
+
+    /// Whether only this machine can reach it: a loopback address, `localhost` (which is one by
+    /// [RFC 6761](https://www.rfc-editor.org/rfc/rfc6761#section-6.3)), or a Unix-domain socket.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp { host, .. } => {
+                let numeric = host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+                numeric || host.eq_ignore_ascii_case("localhost")
+            }
+            Self::Unix { .. } => true,
+        }
+    }
+
+    /// Whether a listener there would be in the way of one at the other address. A port is taken
+    /// as a whole, since an address may stand for several, or all, of a machine's.
+    pub(super) fn collides(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp { port, .. }, Self::Tcp { port: other, .. }) => *port != 0 && port == other,
+            _ => self == other,
         }
     }
 

@@ -156,6 +156,14 @@ pub enum Problem {
     /// The proxy would connect to itself.
     #[error("upstream is {0}, where the proxy itself listens")]
     Loop(String),
+    /// Two listeners in one place.
+    #[error("listen of [admin] is {admin}, and {proxy} is where [proxy] listens; give it another {}", if proxy.starts_with("unix:") { "path" } else { "port" })]
+    Taken {
+        /// Where metrics were to be told.
+        admin: String,
+        /// Where clients connect.
+        proxy: String,
+    },
     /// A conflict is to update the row, and nothing says with what.
     #[error("on_conflict = \"update\" needs set: name the columns, or write set = \"*\"")]
     UpdateWithoutSet,
@@ -194,6 +202,12 @@ pub enum Reason {
     /// Not an address.
     #[error(transparent)]
     Address(AddressError),
+    /// An address that others can reach.
+    #[error(
+        "can be reached from outside, and asks for no password; write a loopback address like \
+         \"127.0.0.1:9432\", or \"unix:/path\""
+    )]
+    NotLocal,
     /// Not an id.
     #[error(transparent)]
     Id(RuleIdError),

@@ -168,6 +168,11 @@ pub(super) struct Section<'t> {
 }
 
 impl<'t> Section<'t> {
+    /// Whether it stands in the file, as the table that it has to be.
+    pub(super) fn is_written(&self) -> bool {
+        self.entries.is_some()
+    }
+
     /// The value of a key as it stands in the file.
     pub(super) fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.entries?.get(key)

@@ -1,4 +1,4 @@
-//! `[proxy]`, `[log]` and `[limits]` become [`Settings`].
+//! `[proxy]`, `[log]`, `[limits]` and `[admin]` become [`Settings`].
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::{
     Address, Limits, Log, Overrides, Problem, Settings,
     reader::{Placed, Reader, Section},
-    shape::{LIMITS, LOG, PROXY},
+    shape::{ADMIN, LIMITS, LOG, PROXY},
     value,
 };
 
@@ -23,12 +23,13 @@ pub(super) fn read(
     let upstream = read_upstream(&proxy, overrides, reader);
     let log = read_log(root, reader);
     let limits = read_limits(root, reader);
+    let admin = read_admin(root, &listen, reader);
 
     let upstream = upstream?;
-    if listen.contains(&upstream.value) {
+    if listen.iter().chain(&admin).any(|it| *it == upstream.value) {
         reader.reject(upstream.at, Problem::Loop(upstream.value.to_string()));
     }
-    Some(Settings { listen, upstream: upstream.value, log, limits })
+    Some(Settings { listen, upstream: upstream.value, log, limits, admin })
 }
 
 fn read_listen(
@@ -90,6 +91,19 @@ fn read_limits(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Limits {
     set(&mut limits.startup_timeout, reader.value(&section, "startup_timeout", &value::TIMEOUT));
     set(&mut limits.inspect, reader.value(&section, "inspect", &value::INSPECT));
     limits
+}
+
+fn read_admin(root: &DeTable<'_>, listen: &[Address], reader: &mut Reader<'_>) -> Option<Address> {
+    let section = reader.section(root, &ADMIN);
+    if section.is_written() {
+        reader.require(&section, "listen", "listen = \"127.0.0.1:9432\"");
+    }
+    let Placed { at, value: admin } = reader.value(&section, "listen", &value::ADMIN)?;
+    if let Some(proxy) = listen.iter().find(|it| it.collides(&admin)) {
+        let problem = Problem::Taken { admin: admin.to_string(), proxy: proxy.to_string() };
+        reader.reject(at, problem);
+    }
+    Some(admin)
 }
 
 fn set<T>(setting: &mut T, written: Option<Placed<T>>) {

@@ -68,6 +68,9 @@ pub(super) const LIMITS: Shape = Shape {
     later: &[],
 };
 
+pub(super) const ADMIN: Shape =
+    Shape { name: "admin", label: "[admin]", keys: &["listen"], later: &[] };
+
 pub(super) const RULE: Shape = Shape {
     name: "rule",
     label: "[[rule]]",
@@ -96,6 +99,6 @@ pub(super) const RULE: Shape = Shape {
 pub(super) const DEFAULTS: Shape =
     Shape { name: "defaults", label: "[defaults]", keys: &["action"], later: &[] };
 
-pub(super) const SECTIONS: [&Shape; 5] = [&PROXY, &LOG, &LIMITS, &DEFAULTS, &RULE];
+pub(super) const SECTIONS: [&Shape; 6] = [&PROXY, &LOG, &LIMITS, &ADMIN, &DEFAULTS, &RULE];
 
-pub(super) const LATER_SECTIONS: [&str; 3] = ["tls", "admin", "auth"];
+pub(super) const LATER_SECTIONS: [&str; 2] = ["tls", "auth"];

@@ -21,6 +21,11 @@ pub(super) const UPSTREAM: Kind<Address> = text("an address", |key, it| {
     Address::of_server(it).map_err(|error| invalid(key, it, Reason::Address(error)))
 });
 
+pub(super) const ADMIN: Kind<Address> = text("an address", |key, it| {
+    let address: Address = it.parse().map_err(|error| invalid(key, it, Reason::Address(error)))?;
+    if address.is_local() { Ok(address) } else { Err(invalid(key, it, Reason::NotLocal)) }
+});
+
 pub(super) const FORMAT: Kind<LogFormat> = text("\"json\" or \"text\"", |key, it| {
     word(key, it, &[("json", LogFormat::Json), ("text", LogFormat::Text)])
 });

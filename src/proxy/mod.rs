@@ -4,10 +4,12 @@
 //! single-threaded runtime with a read buffer that its sessions share. A client connection has
 //! one server connection of its own, so nothing is pooled and a cancel needs no table.
 
+mod admin;
 mod breaker;
 mod catalogs;
 mod connection;
 pub mod log;
+mod readiness;
 mod ruling;
 mod socket;
 mod startup;
@@ -30,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Address, KeyValues, Limits};
 use crate::rules::Ruleset;
 
+use admin::Admin;
 use catalogs::LIFETIME;
 use ruling::Rulings;
 use socket::{Detached, Listener, Socket};
@@ -54,6 +57,8 @@ pub struct Settings {
     pub listen: Vec<Address>,
     /// The server.
     pub upstream: Address,
+    /// Where health is told, if anywhere.
+    pub admin: Option<Address>,
     /// Numbers of connections, times and sizes.
     pub limits: Limits,
     /// What becomes of duplicate keys.
@@ -96,6 +101,7 @@ struct Shared {
 pub struct Proxy {
     runtime: Runtime,
     listeners: Vec<Listener>,
+    admin: Option<Admin>,
     shared: Arc<Shared>,
 }
 
@@ -109,6 +115,7 @@ impl Proxy {
             let bound = runtime.block_on(Listener::bind(&address));
             listeners.push(bound.map_err(|error| StartError::Listen { address, error })?);
         }
+        let admin = settings.admin.map(Admin::bind).transpose()?;
         let shared = Arc::new(Shared {
             upstream: settings.upstream,
             sessions: Semaphore::new(settings.limits.connections),
@@ -118,7 +125,7 @@ impl Proxy {
             next_session: AtomicU64::new(1),
             stopping: Stopping::default(),
         });
-        Ok(Self { runtime, listeners, shared })
+        Ok(Self { runtime, listeners, admin, shared })
     }
 
     /// The addresses in use, with the ports that the system chose.
@@ -133,6 +140,12 @@ impl Proxy {
         Handle { rulings: Arc::clone(&self.shared.rulings) }
     }
 
+    /// Where health is told, with the port that the system chose.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<Address> {
+        self.admin.as_ref().and_then(Admin::address)
+    }
+
     /// Serves until `stop` resolves, then ends every session and returns.
     pub fn run(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
         let count = thread::available_parallelism().map_or(1, NonZero::get);
@@ -140,6 +153,8 @@ impl Proxy {
             .map(|number| Worker::start(number, &self.shared))
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::Worker)?;
+        let admin = self.admin.map(|admin| admin.start(&self.shared)).transpose();
+        let admin = admin.map_err(StartError::Worker)?;
         self.runtime.block_on(async {
             let accepting = self.listeners.iter().map(|listener| accept(listener, &workers));
             tokio::select! {
@@ -153,6 +168,9 @@ impl Proxy {
         drop(self.listeners);
         for worker in workers {
             worker.join();
+        }
+        if let Some(admin) = admin {
+            admin.stop();
         }
         Ok(())
     }

@@ -181,16 +181,21 @@ async fn session(
 }
 
 async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
-    let unreachable = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
-    let limit = shared.limits.connect_timeout;
+    let mut server = reach(shared, shared.limits.connect_timeout).await?;
+    let gone = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
+    server.write_all(packet).await.map_err(gone)?;
+    Ok(server)
+}
+
+/// A connection to the server, on which nothing has been said.
+pub(super) async fn reach(shared: &Shared, limit: Duration) -> Result<Socket, Refusal> {
     let connecting = timeout(limit, Socket::connect(&shared.upstream));
     let connected = shared.stopping.or(connecting).await.ok_or(Refusal::Stopping)?;
-    let mut server = match connected {
-        Ok(connected) => connected.map_err(unreachable)?,
-        Err(_) => return Err(Refusal::ConnectTimeout(shared.upstream.to_string(), limit)),
-    };
-    server.write_all(packet).await.map_err(unreachable)?;
-    Ok(server)
+    match connected {
+        Ok(Ok(server)) => Ok(server),
+        Ok(Err(error)) => Err(Refusal::Unreachable(shared.upstream.to_string(), error)),
+        Err(_) => Err(Refusal::ConnectTimeout(shared.upstream.to_string(), limit)),
+    }
 }
 
 fn setup(shared: &Shared, parameters: &StartupParameters) -> Setup {

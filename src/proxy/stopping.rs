@@ -24,6 +24,11 @@ impl Stopping {
         self.token.cancel();
     }
 
+    /// Whether it has been said.
+    pub(super) fn is_said(&self) -> bool {
+        self.said.load(Ordering::Acquire)
+    }
+
     /// Runs something to its end, or until stopping is said: then there is no output.
     pub(super) async fn or<T>(&self, running: impl Future<Output = T>) -> Option<T> {
         let mut running = pin!(running);
@@ -33,7 +38,7 @@ impl Stopping {
             if let Poll::Ready(output) = running.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
             }
-            if waits && !self.said.load(Ordering::Acquire) {
+            if waits && !self.is_said() {
                 return Poll::Pending;
             }
             waits = true;

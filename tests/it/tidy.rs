@@ -43,6 +43,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("pgwire::", &["wire"]),
     ("toml::", &["config"]),
     ("socket2::", &["proxy"]),
+    ("hyper::", &["proxy"]),
+    ("hyper_util::", &["proxy"]),
     ("anyhow::", &["cli", "main.rs"]),
     ("clap::", &["main.rs"]),
 ];
