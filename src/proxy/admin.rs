@@ -1,4 +1,4 @@
-//! The admin listener: health over HTTP. It has a thread of its own, so that neither who asks nor
+//! The admin listener: health and metrics over HTTP. It has a thread of its own, so that neither who asks nor
 //! who does not read the answer is in any session's way, and it answers until the last session has
 //! ended.
 
@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use crate::config::Address;
 
+use super::metrics;
 use super::readiness::Readiness;
 use super::socket::{Listener, Socket};
 use super::{ACCEPT_PAUSE, Shared, StartError};
@@ -147,6 +148,7 @@ impl Desk {
             return response;
         }
         match path {
+            METRICS => response(StatusCode::OK, metrics::CONTENT, self.shared.metrics.text()),
             READY => match self.readiness.now(&self.shared).await {
                 Ok(()) => plain(StatusCode::OK, "ready".to_owned()),
                 Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
@@ -158,7 +160,8 @@ impl Desk {
 
 const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
-const PATHS: [&str; 2] = [HEALTH, READY];
+const METRICS: &str = "/metrics";
+const PATHS: [&str; 3] = [METRICS, HEALTH, READY];
 
 /// One line of text.
 fn plain(status: StatusCode, line: String) -> Response<String> {

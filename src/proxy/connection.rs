@@ -47,8 +47,17 @@ pub(super) enum End {
     NotLoggedIn,
 }
 
+/// Where bytes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    Client,
+    Server,
+}
+
 /// Where a session's facts go.
 pub(super) trait Notes {
+    /// Bytes came.
+    fn read(&mut self, from: Peer, bytes: usize);
     fn note(&mut self, note: Note);
 }
 
@@ -165,6 +174,7 @@ impl Connection {
             return Ok(false);
         }
         let Poll::Ready(read) = self.server.read(cx, scratch) else { return Ok(false) };
+        notes.read(Peer::Server, read.len());
         let mut unread = std::mem::take(&mut self.server.unread);
         let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
         if read.is_empty() {
@@ -189,6 +199,7 @@ impl Connection {
             return false;
         }
         let Poll::Ready(read) = self.client.read(cx, scratch) else { return false };
+        notes.read(Peer::Client, read.len());
         if read.is_empty() {
             return true;
         }

@@ -8,7 +8,7 @@ use crate::config::KeyValues;
 use crate::session::output::{Conflict, Note, Outcome};
 
 use super::Shared;
-use super::connection::{End, Notes};
+use super::connection::{End, Notes, Peer};
 
 /// How the values of duplicate keys are logged.
 #[derive(Debug)]
@@ -113,7 +113,12 @@ impl<'a> SessionLog<'a> {
 }
 
 impl Notes for SessionLog<'_> {
+    fn read(&mut self, from: Peer, bytes: usize) {
+        self.shared.metrics.read(from, bytes);
+    }
+
     fn note(&mut self, note: Note) {
+        self.shared.metrics.note(&note);
         let (client, session) = (&*self.client, self.session);
         match note {
             Note::Conflict(conflict) => {
@@ -152,7 +157,7 @@ impl Notes for SessionLog<'_> {
 }
 
 /// How it was dealt with, where it was.
-fn strategy(conflict: &Conflict) -> Option<&'static str> {
+pub(super) fn strategy(conflict: &Conflict) -> Option<&'static str> {
     match conflict.outcome {
         Outcome::Absorbed | Outcome::Observed | Outcome::LeftOut => {
             Some(conflict.strategy.as_str())
@@ -161,7 +166,8 @@ fn strategy(conflict: &Conflict) -> Option<&'static str> {
     }
 }
 
-fn reason(outcome: Outcome) -> Option<&'static str> {
+/// Why it was shown, where it was.
+pub(super) fn reason(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Shown(reason) => Some(reason.name()),
         _ => None,

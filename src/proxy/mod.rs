@@ -9,6 +9,7 @@ mod breaker;
 mod catalogs;
 mod connection;
 pub mod log;
+mod metrics;
 mod readiness;
 mod ruling;
 mod socket;
@@ -34,6 +35,7 @@ use crate::rules::Ruleset;
 
 use admin::Admin;
 use catalogs::LIFETIME;
+use metrics::Metrics;
 use ruling::Rulings;
 use socket::{Detached, Listener, Socket};
 use stopping::Stopping;
@@ -57,7 +59,7 @@ pub struct Settings {
     pub listen: Vec<Address>,
     /// The server.
     pub upstream: Address,
-    /// Where health is told, if anywhere.
+    /// Where health and metrics are told, if anywhere.
     pub admin: Option<Address>,
     /// Numbers of connections, times and sizes.
     pub limits: Limits,
@@ -90,6 +92,7 @@ struct Shared {
     limits: Limits,
     rulings: Arc<Rulings>,
     key_values: log::KeyLog,
+    metrics: Metrics,
     /// One permit a session.
     sessions: Semaphore,
     next_session: AtomicU64,
@@ -120,6 +123,7 @@ impl Proxy {
             upstream: settings.upstream,
             sessions: Semaphore::new(settings.limits.connections),
             limits: settings.limits,
+            metrics: Metrics::new(&settings.rules),
             rulings: Arc::new(Rulings::new(settings.rules)),
             key_values: log::KeyLog::new(settings.key_values),
             next_session: AtomicU64::new(1),
@@ -137,10 +141,10 @@ impl Proxy {
     /// What changes the rules while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { rulings: Arc::clone(&self.shared.rulings) }
+        Handle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Where health is told, with the port that the system chose.
+    /// Where health and metrics are told, with the port that the system chose.
     #[must_use]
     pub fn admin_address(&self) -> Option<Address> {
         self.admin.as_ref().and_then(Admin::address)
@@ -179,7 +183,7 @@ impl Proxy {
 /// Changes the rules of a proxy that runs.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    rulings: Arc<Rulings>,
+    shared: Arc<Shared>,
 }
 
 impl Handle {
@@ -187,7 +191,8 @@ impl Handle {
     /// goes by them from its next transaction on.
     #[must_use]
     pub fn replace_rules(&self, rules: Ruleset) -> u64 {
-        self.rulings.replace(rules)
+        self.shared.metrics.expect(&rules);
+        self.shared.rulings.replace(rules)
     }
 }
 

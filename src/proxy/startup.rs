@@ -18,6 +18,7 @@ use crate::wire::startup::{self, StartupPacket, StartupParameters};
 use super::Shared;
 use super::connection::{Connection, End};
 use super::log::SessionLog;
+use super::metrics::Present;
 use super::ruling::Follower;
 use super::socket::Socket;
 
@@ -53,6 +54,20 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// The label in metrics.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(..) => "server_unreachable",
+            Self::ConnectTimeout(..) => "server_timeout",
+            Self::Full(_) => "too_many_sessions",
+            Self::RepeatedRequest(_) => "repeated_request",
+            Self::Stopping => "stopping",
+            Self::Violation(_) => "protocol_violation",
+            Self::ServerLost(_) => "server_lost",
+            Self::NotLoggedIn => "login_timeout",
+        }
+    }
+
     /// The error code, from the manual's [Appendix
     /// A](https://www.postgresql.org/docs/current/errcodes-appendix.html).
     fn sqlstate(&self) -> SqlState {
@@ -83,7 +98,7 @@ pub(super) async fn serve(
             session(&shared, &scratch, client, packet, parameters, peer).await;
         }
         Ok(Ok(First { packet, asked: Asked::Cancel })) => cancel(&shared, client, &packet).await,
-        Ok(Err(Rejected::Refused(refusal))) => refuse(client, &refusal).await,
+        Ok(Err(Rejected::Refused(refusal))) => refuse(&shared, client, &refusal).await,
         Ok(Err(Rejected::Closed(reason))) => {
             tracing::debug!(client = peer, reason, "closed at start-up");
         }
@@ -159,16 +174,17 @@ async fn session(
     peer: String,
 ) {
     let Ok(permit) = shared.sessions.try_acquire() else {
-        return refuse(client, &Refusal::Full(shared.limits.connections)).await;
+        return refuse(shared, client, &Refusal::Full(shared.limits.connections)).await;
     };
     let server = match connect(shared, &packet).await {
         Ok(server) => server,
         Err(refusal) => {
             drop(permit);
             tracing::warn!(client = peer, %refusal, "a session could not begin");
-            return refuse(client, &refusal).await;
+            return refuse(shared, client, &refusal).await;
         }
     };
+    let place = Place { _present: shared.metrics.session(), _permit: permit };
     drop(packet);
     if parameters.replication || !parameters.is_protocol_3() {
         return splice(shared, client, server).await;
@@ -177,7 +193,13 @@ async fn session(
     let session = Session::new(setup(shared, &parameters));
     drop(parameters);
     let connection = Connection::new(session, follower, client, server);
-    run(shared, scratch, connection, permit, peer).await;
+    run(shared, scratch, connection, place, peer).await;
+}
+
+/// One of the sessions that there may be, counted while it lasts.
+struct Place<'a> {
+    _present: Present,
+    _permit: SemaphorePermit<'a>,
 }
 
 async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
@@ -222,7 +244,7 @@ async fn run(
     shared: &Shared,
     scratch: &super::Scratch,
     mut connection: Connection,
-    permit: SemaphorePermit<'_>,
+    place: Place<'_>,
     peer: String,
 ) {
     let mut log = SessionLog::new(shared, peer);
@@ -240,7 +262,7 @@ async fn run(
     let last_word = last_word.filter(|_| connection.can_address_client());
     // The server's connection is closed here; whoever sees the end may come back at once.
     let (mut client, unsent) = connection.into_client();
-    drop(permit);
+    drop(place);
     if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
         close(client, last_word.as_ref()).await;
     }
@@ -260,7 +282,9 @@ async fn run_to_end(
     }
 }
 
-async fn refuse(client: Socket, refusal: &Refusal) {
+/// Tells a client why it gets no session.
+async fn refuse(shared: &Shared, client: Socket, refusal: &Refusal) {
+    shared.metrics.refused(refusal);
     close(client, Some(refusal)).await;
 }
 

@@ -43,6 +43,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("pgwire::", &["wire"]),
     ("toml::", &["config"]),
     ("socket2::", &["proxy"]),
+    ("prometheus_client::", &["proxy"]),
     ("hyper::", &["proxy"]),
     ("hyper_util::", &["proxy"]),
     ("anyhow::", &["cli", "main.rs"]),

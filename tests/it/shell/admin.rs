@@ -93,7 +93,7 @@ fn what_is_not_there_is_not_found_and_what_is_there_is_only_read() {
     for path in ["/", "/health", "/healthz/", "//healthz", "/../healthz", "/%68ealthz"] {
         let (status, body) = get(&proxy, path);
         assert_eq!(status, 404, "{path}");
-        assert!(body.contains("/healthz, /readyz"), "{body}");
+        assert!(body.contains("/metrics, /healthz, /readyz"), "{body}");
     }
     assert_eq!(request(&proxy, "POST /nothing").0, 404);
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "get"] {

@@ -8,6 +8,7 @@ mod endings;
 mod fake;
 mod flow;
 mod log;
+mod metrics;
 mod origins;
 pub mod process;
 mod refusals;

@@ -1,0 +1,311 @@
+//! What the sessions tell, counted: the numbers of `/metrics`, each of them in
+//! `docs/operations.md`.
+//!
+//! Counting a read, a session or a byte is an atomic addition. Only a conflict is looked up by its
+//! labels, under the lock of its family, which nobody holds while an answer is sent.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::rules::{Action, NAME_BYTES, Ruleset, Strategy};
+use crate::session::output::{Conflict, Note, Outcome};
+
+use super::connection::Peer;
+use super::log::{reason, strategy};
+use super::startup::Refusal;
+
+/// The form of what [`Metrics::text`] gives.
+pub(super) const CONTENT: &str = prometheus_text::CONTENT_TYPE;
+
+/// Label sets of `conflicts_by_constraint`: whoever may create tables must not fill our memory.
+const CONSTRAINT_SERIES: usize = 1000;
+
+/// The constraint of what is over that.
+const OTHER: &str = "other";
+
+/// Why clients get no session: what [`Refusal::reason`] may be for them.
+const REFUSALS: [&str; 5] =
+    ["server_unreachable", "server_timeout", "too_many_sessions", "repeated_request", "stopping"];
+
+/// All that is counted.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    conflicts: Family<ConflictLabels, Counter>,
+    by_constraint: Family<ConstraintLabels, Counter>,
+    /// How many series `by_constraint` has, but for those of [`OTHER`].
+    constraint_series: Mutex<usize>,
+    last_hits: Family<[(&'static str, String); 1], Gauge>,
+    not_rewritten: Family<Label, Counter>,
+    lookups_failed: Counter,
+    out_of_step: Counter,
+    sessions_now: Gauge,
+    sessions: Counter,
+    refused: Family<Label, Counter>,
+    from_client: Counter,
+    from_server: Counter,
+    rules: Gauge,
+}
+
+type Label = [(&'static str, &'static str); 1];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConflictLabels {
+    outcome: &'static str,
+    reason: &'static str,
+    strategy: &'static str,
+    rule: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConstraintLabels {
+    schema: String,
+    table: String,
+    constraint: String,
+    outcome: &'static str,
+}
+
+impl Metrics {
+    /// Everything at 0.
+    pub(super) fn new(rules: &Ruleset) -> Self {
+        let bytes = Family::<Label, Counter>::default();
+        let mut metrics = Self {
+            registry: Registry::with_prefix("pgabsorb"),
+            conflicts: Family::default(),
+            by_constraint: Family::default(),
+            constraint_series: Mutex::default(),
+            last_hits: Family::default(),
+            not_rewritten: Family::default(),
+            lookups_failed: Counter::default(),
+            out_of_step: Counter::default(),
+            sessions_now: Gauge::default(),
+            sessions: Counter::default(),
+            refused: Family::default(),
+            from_client: bytes.get_or_create_owned(&[("direction", "from_client")]),
+            from_server: bytes.get_or_create_owned(&[("direction", "from_server")]),
+            rules: Gauge::default(),
+        };
+        metrics.register_conflicts();
+        metrics.register_sessions(bytes);
+        for reason in REFUSALS {
+            metrics.refused.get_or_create(&[("reason", reason)]).inc_by(0);
+        }
+        metrics.expect(rules);
+        metrics
+    }
+
+    fn register_conflicts(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "conflicts",
+            "Duplicate keys, and rewritten statements that left rows out",
+            self.conflicts.clone(),
+        );
+        registry.register(
+            "conflicts_by_constraint",
+            "The same by constraint, listed or not; constraint=\"other\" is what is over 1000 series",
+            self.by_constraint.clone(),
+        );
+        registry.register_with_unit(
+            "rule_last_hit_timestamp",
+            "When a duplicate key last hit what the rule lists; 0 if it has not since the start",
+            Unit::Seconds,
+            self.last_hits.clone(),
+        );
+        registry.register(
+            "not_rewritten",
+            "Tables whose INSERTs a session does not rewrite though a rule says so",
+            self.not_rewritten.clone(),
+        );
+        registry.register(
+            "catalog_lookups_failed",
+            "Catalog lookups that failed",
+            self.lookups_failed.clone(),
+        );
+        registry.register(
+            "out_of_step",
+            "Sessions that only forward since a reply that nobody asked for",
+            self.out_of_step.clone(),
+        );
+        registry.register("rules", "Rules in force", self.rules.clone());
+    }
+
+    fn register_sessions(&mut self, bytes: Family<Label, Counter>) {
+        let registry = &mut self.registry;
+        registry.register("sessions", "Sessions that go on now", self.sessions_now.clone());
+        // The name of a counter gets its _total from the registry, so it is another one.
+        registry.register(
+            "sessions",
+            "Clients that have got a session, a server connection of their own",
+            self.sessions.clone(),
+        );
+        registry.register(
+            "sessions_refused",
+            "Clients that got no session, and were told why",
+            self.refused.clone(),
+        );
+        registry.register("bytes", "Bytes that sessions have read", bytes);
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The version that runs", version);
+    }
+
+    /// Rules are in force: what they may count from here on starts at 0, so that a rate includes
+    /// the first.
+    pub(super) fn expect(&self, rules: &Ruleset) {
+        let series = |outcome: Outcome, strategy, rule: &str| {
+            let labels = ConflictLabels {
+                outcome: outcome.name(),
+                reason: "",
+                strategy,
+                rule: rule.to_owned(),
+            };
+            self.conflicts.get_or_create(&labels).inc_by(0);
+        };
+        let (react, rewrite) = (Strategy::React.as_str(), Strategy::Rewrite.as_str());
+        for rule in rules.rules() {
+            let id = rule.id.as_str();
+            series(Outcome::Absorbed, react, id);
+            match rule.action {
+                // One that absorbs only observes while it is over its limit, or past its last day.
+                Action::Absorb | Action::Observe => series(Outcome::Observed, react, id),
+                Action::Alert => series(Outcome::Alert, "", id),
+            }
+            if rule.rewrites() {
+                series(Outcome::Absorbed, rewrite, id);
+                series(Outcome::LeftOut, rewrite, id);
+            }
+            self.last_hits.get_or_create(&[("rule", id.to_owned())]).inc_by(0);
+        }
+        self.rules.set(i64::try_from(rules.rules().len()).unwrap_or(i64::MAX));
+    }
+
+    /// Counts what a session tells.
+    pub(super) fn note(&self, note: &Note) {
+        match note {
+            Note::Conflict(conflict) => self.conflict(conflict),
+            Note::LookupFailed { .. } => {
+                self.lookups_failed.inc();
+            }
+            Note::NotRewritten { doubt, .. } => {
+                self.not_rewritten.get_or_create(&[("reason", doubt.name())]).inc();
+            }
+            Note::OutOfStep { .. } => {
+                self.out_of_step.inc();
+            }
+        }
+    }
+
+    fn conflict(&self, conflict: &Conflict) {
+        let rule = conflict.rule.as_ref().map(|(id, _)| id.clone());
+        if let Some(rule) = &rule {
+            self.last_hits.get_or_create(&[("rule", rule.clone())]).set(now());
+        }
+        let labels = ConflictLabels {
+            outcome: conflict.outcome.name(),
+            reason: reason(conflict.outcome).unwrap_or_default(),
+            strategy: strategy(conflict).unwrap_or_default(),
+            rule: rule.unwrap_or_default(),
+        };
+        self.conflicts.get_or_create(&labels).inc();
+        self.constraint(ConstraintLabels::new(conflict));
+    }
+
+    fn constraint(&self, mut labels: ConstraintLabels) {
+        if let Some(counter) = self.by_constraint.get(&labels) {
+            counter.inc();
+            return;
+        }
+        let mut series = self.constraint_series.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = self.by_constraint.get(&labels).is_none();
+        if is_new && *series < CONSTRAINT_SERIES {
+            *series += 1;
+        } else if is_new {
+            labels = ConstraintLabels { outcome: labels.outcome, ..ConstraintLabels::other() };
+        }
+        self.by_constraint.get_or_create(&labels).inc();
+    }
+
+    /// Counts bytes that were read.
+    pub(super) fn read(&self, from: Peer, bytes: usize) {
+        let counter = match from {
+            Peer::Client => &self.from_client,
+            Peer::Server => &self.from_server,
+        };
+        counter.inc_by(bytes as u64);
+    }
+
+    /// Counts a session in, and out when what comes back is dropped.
+    pub(super) fn session(&self) -> Present {
+        self.sessions.inc();
+        self.sessions_now.inc();
+        Present(self.sessions_now.clone())
+    }
+
+    /// Counts a client that got no session.
+    pub(super) fn refused(&self, refusal: &Refusal) {
+        self.refused.get_or_create(&[("reason", refusal.reason())]).inc();
+    }
+
+    /// All numbers, as Prometheus reads them.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        if prometheus_text::encode(&mut text, &self.registry).is_err() {
+            // Writing to a String cannot fail, and encoding does nothing else.
+            tracing::error!("the metrics could not be written");
+        }
+        text
+    }
+}
+
+/// A session that goes on.
+#[derive(Debug)]
+pub(super) struct Present(Gauge);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl ConstraintLabels {
+    fn other() -> Self {
+        Self { constraint: OTHER.to_owned(), ..Self::default() }
+    }
+
+    fn new(conflict: &Conflict) -> Self {
+        let outcome = conflict.outcome.name();
+        match &conflict.constraint {
+            Some(constraint) => Self {
+                schema: label(&constraint.schema),
+                table: label(&constraint.table),
+                constraint: label(&constraint.name),
+                outcome,
+            },
+            None => Self { outcome, ..Self::default() },
+        }
+    }
+}
+
+/// A name from outside: no longer than PostgreSQL's, and without what no name should hold. Quotes
+/// and the like are escaped where it is written.
+fn label(name: &str) -> String {
+    let clean = |it: char| if it.is_control() { char::REPLACEMENT_CHARACTER } else { it };
+    let end = name.floor_char_boundary(NAME_BYTES);
+    name.get(..end).unwrap_or_default().chars().map(clean).collect()
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
