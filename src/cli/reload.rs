@@ -58,6 +58,7 @@ impl Reload<'_> {
                 }
             }
             Err(error) => {
+                self.handle.reject_rules();
                 let error = format!("{error:#}");
                 tracing::error!(file, error, "rules not reloaded: those of before stay in force");
             }

@@ -52,6 +52,7 @@ pub(super) struct Metrics {
     from_client: Counter,
     from_server: Counter,
     rules: Gauge,
+    reloaded: Gauge,
 }
 
 type Label = [(&'static str, &'static str); 1];
@@ -91,6 +92,7 @@ impl Metrics {
             from_client: bytes.get_or_create_owned(&[("direction", "from_client")]),
             from_server: bytes.get_or_create_owned(&[("direction", "from_server")]),
             rules: Gauge::default(),
+            reloaded: Gauge::default(),
         };
         metrics.register_conflicts();
         metrics.register_sessions(bytes);
@@ -135,6 +137,11 @@ impl Metrics {
             self.out_of_step.clone(),
         );
         registry.register("rules", "Rules in force", self.rules.clone());
+        registry.register(
+            "config_last_reload_success",
+            "1 if the file was good when it was last read, 0 if the rules of before are in force",
+            self.reloaded.clone(),
+        );
     }
 
     fn register_sessions(&mut self, bytes: Family<Label, Counter>) {
@@ -184,6 +191,12 @@ impl Metrics {
             self.last_hits.get_or_create(&[("rule", id.to_owned())]).inc_by(0);
         }
         self.rules.set(i64::try_from(rules.rules().len()).unwrap_or(i64::MAX));
+        self.reloaded.set(1);
+    }
+
+    /// The file was read, and is no good.
+    pub(super) fn not_reloaded(&self) {
+        self.reloaded.set(0);
     }
 
     /// Counts what a session tells.

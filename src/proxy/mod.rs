@@ -194,6 +194,11 @@ impl Handle {
         self.shared.metrics.expect(&rules);
         self.shared.rulings.replace(rules)
     }
+
+    /// Other rules were meant to be in force, and cannot be.
+    pub fn reject_rules(&self) {
+        self.shared.metrics.not_reloaded();
+    }
 }
 
 /// Polls endless futures side by side.

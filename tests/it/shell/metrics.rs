@@ -334,6 +334,8 @@ fn rules_that_are_read_anew_are_counted_beside_those_of_before() {
     proxy.write_rules(&format!("{ADMIN}[[rule]]\nid = 'other'\nconstraint = 't_pkey'"));
     proxy.signal("HUP");
     proxy.output.wait_for(r#""event":"rules reloaded""#, 1);
+    let success = |proxy: &Process| Numbers::read(proxy).of("pgabsorb_config_last_reload_success");
+    assert_eq!(success(&proxy), 1);
     let absorbed = |rule: &str| {
         let labels = format!(r#"outcome="absorbed",reason="",rule="{rule}",strategy="react""#);
         Numbers::read(&proxy).of(&format!("pgabsorb_conflicts_total{{{labels}}}"))
@@ -342,4 +344,8 @@ fn rules_that_are_read_anew_are_counted_beside_those_of_before() {
     assert!(has(&wire.query("INSERT INTO t VALUES (1)"), "INSERT 0 0"));
     assert_eq!((absorbed("the-t"), absorbed("other")), (1, 1));
     assert_eq!(Numbers::read(&proxy).of("pgabsorb_rules"), 1);
+    proxy.write_rules("[[rule]]");
+    proxy.signal("HUP");
+    proxy.output.wait_for("rules not reloaded", 1);
+    assert_eq!(success(&proxy), 0);
 }
