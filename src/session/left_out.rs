@@ -36,7 +36,7 @@ impl Session {
         let inserted = backend::inserted_rows(frame.bytes)?;
         let told = rewritten.told_rows.filter(|told| *told != inserted);
         let left_out = rewritten.rows_requested.is_some_and(|requested| inserted < requested);
-        if left_out && rewritten.leaves_out {
+        if left_out {
             let conflict = self.left_out(rewritten, inserted, said);
             passage.note(Note::Conflict(Box::new(conflict)));
         }

@@ -52,6 +52,8 @@ pub enum Doubt {
     NoConflictTarget,
     /// Other tables have the name, and the server cannot be made to tell them apart.
     Ambiguous,
+    /// The client is to be told of rows that a BEFORE trigger may leave out.
+    Trigger,
     /// Positions in the server's errors could not be told.
     Encoding,
 }
@@ -79,6 +81,7 @@ impl Doubt {
             Self::Index => "index",
             Self::NoConflictTarget => "no_conflict_target",
             Self::Ambiguous => "ambiguous",
+            Self::Trigger => "trigger",
             Self::Encoding => "encoding",
         }
     }
@@ -110,8 +113,6 @@ pub(super) struct Rewritten {
     pub(super) rows_requested: Option<u32>,
     /// The number of rows that the client is told in the place of the true one.
     pub(super) told_rows: Option<u32>,
-    /// Whether rows that are not counted have been left out, by a conflict or a trigger.
-    pub(super) leaves_out: bool,
 }
 
 impl Rewritten {
@@ -226,6 +227,10 @@ impl Session {
         if !doing.is_nothing() && !facts.hold(Fact::Updates) {
             return Err(Doubt::Privileges);
         }
+        let told_rows = told_rows(rule, Some(insert));
+        if told_rows.is_some() && !facts.hold(Fact::Untriggered) {
+            return Err(Doubt::Trigger);
+        }
         let others = self.listed(catalog, facts, |_| true).len() > 1;
         let all = others && doing.is_nothing() && self.absorbs_all(catalog, index);
         let same = |name: &str| facts.has_index(name);
@@ -255,8 +260,7 @@ impl Session {
             rule: rule.id.as_str().to_owned(),
             covers: all || !others,
             rows_requested: rows_requested(insert),
-            told_rows: told_rows(rule, Some(insert)),
-            leaves_out: doing.is_nothing(),
+            told_rows,
         }))
     }
 
