@@ -174,7 +174,8 @@ fn replication() -> Vec<Scenario> {
             &[pbe("SELECT 1", &[]), sync(), query("SELECT 1")],
         ),
         // The client has to wait: what follows in the same flight is taken for an answer to the
-        // stream, and is the end of the session.
+        // stream, and is the end of the session. So it is where a slot is made, which lasts until
+        // the transactions of others have ended.
         Scenario {
             counted: b"D",
             ignored: b"d",
@@ -183,7 +184,9 @@ fn replication() -> Vec<Scenario> {
                 vec![
                     Startup(database),
                     Await(b'Z', 1),
-                    Send([query(create), query(start)].concat()),
+                    Send(query(create)),
+                    Await(b'Z', 1),
+                    Send(query(start)),
                     Await(b'W', 1),
                     Send(copy_done()),
                     Await(b'Z', 1),
