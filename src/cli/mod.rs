@@ -2,6 +2,8 @@
 //! log or answer to standard output.
 
 pub mod check;
+#[expect(dead_code, reason = "check and suggest are to use it")]
+mod database;
 pub mod demo;
 mod logging;
 mod reload;

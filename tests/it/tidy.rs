@@ -46,6 +46,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client::", &["proxy"]),
     ("hyper::", &["proxy"]),
     ("hyper_util::", &["proxy"]),
+    ("postgres::", &["cli"]),
     ("anyhow::", &["cli", "main.rs"]),
     ("clap::", &["main.rs"]),
 ];
