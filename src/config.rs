@@ -11,6 +11,7 @@ mod reader;
 mod rule;
 mod sections;
 mod shape;
+mod tls;
 mod value;
 
 use std::{path::PathBuf, time::Duration};
@@ -19,6 +20,8 @@ use toml::de::DeTable;
 
 pub use address::{Address, AddressError};
 pub use mistake::{Hint, InFile, Mistake, Mistakes, Problem, Reason};
+
+pub use tls::{ClientCertificates, ClientTls, Identity, Roots, ServerMode, ServerTls};
 
 use crate::rules::Ruleset;
 use mistake::Lines;
@@ -69,6 +72,10 @@ pub struct Settings {
     pub listen: Vec<Address>,
     /// The server.
     pub upstream: Address,
+    /// Encryption between clients and the proxy, if there may be any.
+    pub client_tls: Option<ClientTls>,
+    /// Encryption between the proxy and the server, if there may be any.
+    pub server_tls: Option<ServerTls>,
     /// What is logged, where, and in which form.
     pub log: Log,
     /// What is too much.

@@ -11,9 +11,11 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    config::{self, Config, Overrides},
+    config::{self, Config, Overrides, Settings},
     rules::{Action, AffectedRows, Glob, OnConflict, Rule},
 };
+
+use super::run::tls;
 
 /// Checks a rules file. What it says goes to `out`, and what is wrong with it to `err`; the exit
 /// status is 0 only if nothing is.
@@ -27,6 +29,10 @@ pub fn check(
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     match config::parse(&text, overrides) {
         Ok(config) => {
+            if let Err(error) = tls(&config.settings) {
+                writeln!(err, "{name}: {error}")?;
+                return Ok(ExitCode::FAILURE);
+            }
             write!(out, "{}", summary(&name, &config))?;
             Ok(ExitCode::SUCCESS)
         }
@@ -46,7 +52,8 @@ fn summary(name: &str, config: &Config) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {}", InWords(rule));
     }
-    for warning in rules.iter().filter_map(warning) {
+    let warnings = rules.iter().filter_map(warning);
+    for warning in warnings.chain(unbound(&config.settings)) {
         let _ = writeln!(text, "{warning}");
     }
     text
@@ -109,6 +116,16 @@ fn warning(rule: &Rule) -> Option<String> {
          name holds \"{found}\": code that takes a duplicate key for a lock would run twice",
         rule.id
     ))
+}
+
+/// Which clients cannot log in where both legs are encrypted.
+fn unbound(settings: &Settings) -> Option<String> {
+    settings.client_tls.as_ref().and(settings.server_tls.as_ref()).map(|_| {
+        "warning: with TLS on both sides a client that binds its SCRAM login to the channel (libpq \
+         does, unless it is told channel_binding=disable) is refused, unless [client_tls] has the \
+         server's own certificate and key"
+            .to_owned()
+    })
 }
 
 /// Parts of the names of tables that hold locks, leases and leaders: ShedLock, Quartz, and others.

@@ -9,6 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{self, Config, Overrides, Settings};
 use crate::proxy::Handle;
 
+use super::run::tls;
+
 /// Reads a file that has no mistakes.
 pub(super) fn read(path: &Path, overrides: &Overrides) -> anyhow::Result<Config> {
     let name = path.display().to_string();
@@ -47,13 +49,16 @@ impl Reload<'_> {
     /// Puts the file's rules in force if it has no mistakes at all; else those of before stay.
     fn reload(&self) {
         let file = self.path.display().to_string();
-        match read(self.path, self.overrides) {
-            Ok(Config { settings, rules }) => {
+        let read = read(self.path, self.overrides);
+        match read.and_then(|config| Ok((tls(&config.settings)?, config))) {
+            Ok((tls, Config { settings, rules })) => {
+                self.handle.replace_tls(tls);
                 let count = rules.rules().len();
                 let generation = self.handle.replace_rules(rules);
                 tracing::info!(file, generation, rules = count, "rules reloaded");
-                if settings != self.settings {
-                    let event = "settings beside the rules have changed: they take a restart";
+                if takes_restart(&self.settings, settings) {
+                    let event =
+                        "settings beside the rules and TLS have changed: they take a restart";
                     tracing::warn!(file, "{event}");
                 }
             }
@@ -64,4 +69,10 @@ impl Reload<'_> {
             }
         }
     }
+}
+
+/// Whether there are changes beside the rules and TLS.
+fn takes_restart(before: &Settings, now: Settings) -> bool {
+    let (client_tls, server_tls) = (before.client_tls.clone(), before.server_tls.clone());
+    *before != Settings { client_tls, server_tls, ..now }
 }

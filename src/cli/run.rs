@@ -6,7 +6,8 @@ use std::{io, io::Write as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Address, Config, Overrides};
-use crate::proxy::{Proxy, Settings, StartError};
+use crate::proxy::tls::{Tls, TlsError};
+use crate::proxy::{Proxy, Settings};
 use crate::rules::Ruleset;
 
 use super::logging;
@@ -36,16 +37,25 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
 }
 
 /// A proxy as a rules file describes it.
-pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> Result<Proxy, StartError> {
+pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> anyhow::Result<Proxy> {
     raise_descriptor_limit(settings.limits.connections);
-    Proxy::bind(Settings {
+    let tls = tls(&settings)?;
+    let proxy = Proxy::bind(Settings {
         listen: settings.listen,
+        tls,
         upstream: settings.upstream,
         admin: settings.admin,
         limits: settings.limits,
         rules,
         key_values: settings.log.key_values,
-    })
+    })?;
+    Ok(proxy)
+}
+
+/// Encryption as a rules file describes it, with the files that it names.
+pub(super) fn tls(settings: &config::Settings) -> Result<Tls, TlsError> {
+    let (client, server) = (settings.client_tls.as_ref(), settings.server_tls.as_ref());
+    Tls::load(client, server, &settings.upstream)
 }
 
 /// Two descriptors for each session, and some for the rest: as many as the system lets us have.

@@ -8,9 +8,10 @@
 //! when the *thread* that started the server ends, and it would leave the directory behind.
 
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -26,6 +27,8 @@ pub struct Options {
     pub hba: Vec<String>,
     /// Settings of `postgresql.conf`, name and value; they win over the built-in ones.
     pub settings: Vec<(String, String)>,
+    /// Files that only the server may read, name and text, in the directory above its data.
+    pub files: Vec<(String, String)>,
 }
 
 impl Options {
@@ -40,6 +43,13 @@ impl Options {
     #[must_use]
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a file that only the server may read. Settings call it `../name`.
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
         self
     }
 }
@@ -117,7 +127,8 @@ impl Throwaway {
             .tempdir()
             .map_err(failed("creating a temporary directory"))?;
         let account = Account::for_owner_of(directory.path())?;
-        configure(directory.path(), options).map_err(failed("writing the server's settings"))?;
+        configure(directory.path(), options, &account)
+            .map_err(failed("writing the server's settings"))?;
         let (keeper, address) = launch(programs, directory.path(), &account)?;
         Ok(Self { keeper, address, programs: programs.to_owned(), directory })
     }
@@ -235,7 +246,7 @@ fn debian_versions() -> Vec<PathBuf> {
 
 /// Writes what the keeper adds to `postgresql.conf`, where the last setting wins, and what it
 /// puts before the lines of `pg_hba.conf`, where the first match wins.
-fn configure(directory: &Path, options: &Options) -> io::Result<()> {
+fn configure(directory: &Path, options: &Options, account: &Account) -> io::Result<()> {
     let mut settings = String::new();
     let extra = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in DEFAULT_SETTINGS.iter().copied().chain(extra) {
@@ -244,7 +255,16 @@ fn configure(directory: &Path, options: &Options) -> io::Result<()> {
     }
     fs::write(directory.join("settings"), settings)?;
     let hosts: String = options.hba.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
-    fs::write(directory.join("hosts"), hosts)
+    fs::write(directory.join("hosts"), hosts)?;
+    for (name, text) in &options.files {
+        let path = directory.join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        if let Some((uid, gid)) = account.0 {
+            chown(&path, Some(uid), Some(gid))?;
+        }
+    }
+    Ok(())
 }
 
 /// Starts a keeper with its server on a port that was free a moment ago.

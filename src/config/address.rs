@@ -153,7 +153,8 @@ fn split_port(text: &str) -> Result<(&str, &str), AddressError> {
     Ok((host, port))
 }
 
-fn check_host(host: &str) -> Result<(), AddressError> {
+/// Whether something can be the name of a host, or an IPv4 address.
+pub(super) fn check_host(host: &str) -> Result<(), AddressError> {
     let allowed = |it: char| it.is_alphanumeric() || matches!(it, '.' | '-' | '_');
     let name = (1..=HOST_BYTES).contains(&host.len()) && host.chars().all(allowed);
     let numeric = host.bytes().all(|it| it.is_ascii_digit() || it == b'.');

@@ -164,6 +164,27 @@ pub enum Problem {
         /// Where clients connect.
         proxy: String,
     },
+    /// A key that needs another one.
+    #[error("{key} means nothing without {other}")]
+    Alone {
+        /// The key.
+        key: &'static str,
+        /// What it needs.
+        other: &'static str,
+    },
+    /// Certificates to verify with, where nothing is verified.
+    #[error("ca verifies nothing in mode {0:?}; write mode = \"verify-full\" or \"verify-ca\"")]
+    Unverified(&'static str),
+    /// Encryption on a Unix-domain socket, where the server has none.
+    #[error("mode {0:?} cannot be: PostgreSQL has no TLS on a Unix-domain socket")]
+    EncryptedSocket(&'static str),
+    /// Clients would fall back to plain text by themselves.
+    #[error(
+        "mode \"allow\" together with [server_tls] would send clients into plain text silently: \
+         SCRAM's channel binding fails between two TLS connections, and libpq then tries without \
+         encryption; write mode = \"require\""
+    )]
+    SilentFallback,
     /// A conflict is to update the row, and nothing says with what.
     #[error("on_conflict = \"update\" needs set: name the columns, or write set = \"*\"")]
     UpdateWithoutSet,

@@ -1,4 +1,4 @@
-//! `[proxy]`, `[log]`, `[limits]` and `[admin]` become [`Settings`].
+//! `[proxy]`, `[client_tls]`, `[server_tls]`, `[log]`, `[limits]` and `[admin]` become [`Settings`].
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use super::{
     Address, Limits, Log, Overrides, Problem, Settings,
     reader::{Placed, Reader, Section},
     shape::{ADMIN, LIMITS, LOG, PROXY},
-    value,
+    tls, value,
 };
 
 /// The settings of a file, unless no server is named.
@@ -24,12 +24,16 @@ pub(super) fn read(
     let log = read_log(root, reader);
     let limits = read_limits(root, reader);
     let admin = read_admin(root, &listen, reader);
+    let client_tls = tls::read_client(root, reader);
+    let server_tls = tls::read_server(root, upstream.as_ref().map(|it| &it.value), reader);
+    tls::reject_silent_fallback(client_tls.as_ref(), server_tls.as_ref(), reader);
 
+    let client_tls = client_tls.map(|it| it.value);
     let upstream = upstream?;
     if listen.iter().chain(&admin).any(|it| *it == upstream.value) {
         reader.reject(upstream.at, Problem::Loop(upstream.value.to_string()));
     }
-    Some(Settings { listen, upstream: upstream.value, log, limits, admin })
+    Some(Settings { listen, upstream: upstream.value, client_tls, server_tls, log, limits, admin })
 }
 
 fn read_listen(

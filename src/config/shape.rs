@@ -71,6 +71,20 @@ pub(super) const LIMITS: Shape = Shape {
 pub(super) const ADMIN: Shape =
     Shape { name: "admin", label: "[admin]", keys: &["listen"], later: &[] };
 
+pub(super) const CLIENT_TLS: Shape = Shape {
+    name: "client_tls",
+    label: "[client_tls]",
+    keys: &["mode", "certificate", "key", "ca", "client_certificate"],
+    later: &[],
+};
+
+pub(super) const SERVER_TLS: Shape = Shape {
+    name: "server_tls",
+    label: "[server_tls]",
+    keys: &["mode", "ca", "name", "certificate", "key"],
+    later: &[],
+};
+
 pub(super) const RULE: Shape = Shape {
     name: "rule",
     label: "[[rule]]",
@@ -99,6 +113,7 @@ pub(super) const RULE: Shape = Shape {
 pub(super) const DEFAULTS: Shape =
     Shape { name: "defaults", label: "[defaults]", keys: &["action"], later: &[] };
 
-pub(super) const SECTIONS: [&Shape; 6] = [&PROXY, &LOG, &LIMITS, &ADMIN, &DEFAULTS, &RULE];
+pub(super) const SECTIONS: [&Shape; 8] =
+    [&PROXY, &CLIENT_TLS, &SERVER_TLS, &LOG, &LIMITS, &ADMIN, &DEFAULTS, &RULE];
 
-pub(super) const LATER_SECTIONS: [&str; 2] = ["tls", "auth"];
+pub(super) const LATER_SECTIONS: [&str; 1] = ["auth"];

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use bytesize::ByteSize;
 
 use super::{
-    Address, Hint, KeyValues, LogFormat, LogLevel, Problem, Reason,
+    Address, Hint, KeyValues, LogFormat, LogLevel, Problem, Reason, Roots, ServerMode, address,
     reader::{Kind, Written},
 };
 use crate::rules::{
@@ -45,6 +45,43 @@ pub(super) const FILE: Kind<PathBuf> = text("the path of a file", |key, it| {
     let path = !it.contains('\0') && !it.ends_with('/');
     if path { Ok(PathBuf::from(it)) } else { Err(invalid(key, it, Reason::Path)) }
 });
+
+pub(super) const CLIENT_MODE: Kind<ClientMode> =
+    text("\"disable\", \"allow\" or \"require\"", |key, it| {
+        use ClientMode::{Allow, Disable, Require};
+        word(key, it, &[("disable", Disable), ("allow", Allow), ("require", Require)])
+    });
+
+/// What clients may ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ClientMode {
+    #[default]
+    Disable,
+    Allow,
+    Require,
+}
+
+pub(super) const CLIENT_CERTIFICATE: Kind<bool> = text("\"optional\" or \"require\"", |key, it| {
+    word(key, it, &[("optional", false), ("require", true)])
+});
+
+pub(super) const SERVER_MODE: Kind<Option<ServerMode>> =
+    text("\"disable\", \"prefer\", \"require\", \"verify-ca\" or \"verify-full\"", |key, it| {
+        use ServerMode::{Prefer, Require, VerifyCa, VerifyFull};
+        let modes = [Prefer, Require, VerifyCa, VerifyFull].map(|it| (it.as_str(), Some(it)));
+        let [prefer, require, verify_ca, verify_full] = modes;
+        word(key, it, &[("disable", None), prefer, require, verify_ca, verify_full])
+    });
+
+pub(super) const ROOTS: Kind<Roots> = text("the path of a file, or \"system\"", |key, it| {
+    if it == "system" { Ok(Roots::System) } else { (FILE.parse)(key, it).map(Roots::File) }
+});
+
+pub(super) const SERVER_NAME: Kind<String> =
+    text("the name of a host", |key, it| match address::check_host(it) {
+        Ok(()) => Ok(it.to_owned()),
+        Err(error) => Err(invalid(key, it, Reason::Address(error))),
+    });
 
 pub(super) const CONNECTIONS: Kind<usize> =
     Kind { written: Written::Integer, expected: "an integer", parse: |key, it| count(key, it, 1) };

@@ -45,6 +45,8 @@ pub(super) enum End {
     Violation(ProtocolViolation),
     /// The client was not logged in in time.
     NotLoggedIn,
+    /// The client has bound its login to the proxy's certificate, and the server has another one.
+    ChannelBinding,
 }
 
 /// Where bytes come from.
@@ -84,10 +86,19 @@ pub(super) struct Side {
     dry: bool,
     /// The peer sends no more.
     ended: bool,
-    /// We send no more.
-    shut: bool,
+    sending: Sending,
     /// Writing failed; what else is for the peer is dropped.
     broken: Option<io::Error>,
+}
+
+/// Whether a side takes more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    Open,
+    /// What was written has not all left: TLS keeps records that the socket does not take.
+    Lingers,
+    /// We send no more.
+    Shut,
 }
 
 impl Connection {
@@ -239,6 +250,9 @@ impl Connection {
     }
 
     fn end(&mut self) -> Option<End> {
+        if self.session.has_refused_login() {
+            return Some(End::ChannelBinding);
+        }
         if let Some(error) = self.client.broken.take_if(|_| self.server.is_flushed()) {
             return Some(End::Client(error));
         }
@@ -262,13 +276,13 @@ impl Side {
             unsent: Vec::new(),
             dry: false,
             ended: false,
-            shut: false,
+            sending: Sending::Open,
             broken: None,
         }
     }
 
     fn is_flushed(&self) -> bool {
-        self.unsent.is_empty()
+        self.unsent.is_empty() && self.sending != Sending::Lingers
     }
 
     fn is_full(&self) -> bool {
@@ -310,7 +324,7 @@ impl Side {
     /// Writes what was kept; whether there was progress.
     fn flush(&mut self, cx: &mut Context<'_>) -> bool {
         if self.unsent.is_empty() {
-            return false;
+            return self.sending == Sending::Lingers && self.settle(cx);
         }
         let mut unsent = std::mem::take(&mut self.unsent);
         let written = self.write_some(cx, &unsent);
@@ -333,15 +347,29 @@ impl Side {
                 Poll::Pending => break,
             }
         }
+        self.settle(cx);
         written
     }
 
+    /// Sees to it that what was written leaves; whether it has.
+    fn settle(&mut self, cx: &mut Context<'_>) -> bool {
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.sending = if flushed.is_pending() { Sending::Lingers } else { Sending::Open };
+        if let Poll::Ready(Err(error)) = flushed {
+            self.broken.get_or_insert(error);
+        }
+        self.sending == Sending::Open
+    }
+
     fn shut_down(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.shut {
+        if self.sending == Sending::Shut {
             return false;
         }
-        self.shut = Pin::new(&mut self.socket).poll_shutdown(cx).is_ready();
-        self.shut
+        let shut = Pin::new(&mut self.socket).poll_shutdown(cx).is_ready();
+        if shut {
+            self.sending = Sending::Shut;
+        }
+        shut
     }
 }
 

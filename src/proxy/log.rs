@@ -9,6 +9,7 @@ use crate::session::output::{Conflict, Note, Outcome};
 
 use super::Shared;
 use super::connection::{End, Notes, Peer};
+use super::refusal::Refusal;
 
 /// How the values of duplicate keys are logged.
 #[derive(Debug)]
@@ -62,6 +63,9 @@ impl<'a> SessionLog<'a> {
             }
             Some(End::NotLoggedIn) => {
                 tracing::warn!(client, session, "session ended: the client did not log in in time");
+            }
+            Some(End::ChannelBinding) => {
+                tracing::warn!(client, session, "session ended: {}", Refusal::ChannelBinding);
             }
             Some(End::Client(error)) => {
                 tracing::debug!(client, session, %error, "session ended: the client is gone");

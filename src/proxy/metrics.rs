@@ -19,7 +19,7 @@ use crate::session::output::{Conflict, Note, Outcome};
 
 use super::connection::Peer;
 use super::log::{reason, strategy};
-use super::startup::Refusal;
+use super::refusal::Refusal;
 
 /// The form of what [`Metrics::text`] gives.
 pub(super) const CONTENT: &str = prometheus_text::CONTENT_TYPE;
@@ -31,8 +31,15 @@ const CONSTRAINT_SERIES: usize = 1000;
 const OTHER: &str = "other";
 
 /// Why clients get no session: what [`Refusal::reason`] may be for them.
-const REFUSALS: [&str; 5] =
-    ["server_unreachable", "server_timeout", "too_many_sessions", "repeated_request", "stopping"];
+const REFUSALS: [&str; 7] = [
+    "server_unreachable",
+    "server_timeout",
+    "server_tls",
+    "too_many_sessions",
+    "repeated_request",
+    "unencrypted",
+    "stopping",
+];
 
 /// All that is counted.
 #[derive(Debug)]
@@ -49,6 +56,7 @@ pub(super) struct Metrics {
     sessions_now: Gauge,
     sessions: Counter,
     refused: Family<Label, Counter>,
+    handshakes_failed: Counter,
     from_client: Counter,
     from_server: Counter,
     rules: Gauge,
@@ -89,6 +97,7 @@ impl Metrics {
             sessions_now: Gauge::default(),
             sessions: Counter::default(),
             refused: Family::default(),
+            handshakes_failed: Counter::default(),
             from_client: bytes.get_or_create_owned(&[("direction", "from_client")]),
             from_server: bytes.get_or_create_owned(&[("direction", "from_server")]),
             rules: Gauge::default(),
@@ -157,6 +166,11 @@ impl Metrics {
             "sessions_refused",
             "Clients that got no session, and were told why",
             self.refused.clone(),
+        );
+        registry.register(
+            "client_handshakes_failed",
+            "Clients whose TLS handshake with the proxy failed",
+            self.handshakes_failed.clone(),
         );
         registry.register("bytes", "Bytes that sessions have read", bytes);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -264,6 +278,11 @@ impl Metrics {
     /// Counts a client that got no session.
     pub(super) fn refused(&self, refusal: &Refusal) {
         self.refused.get_or_create(&[("reason", refusal.reason())]).inc();
+    }
+
+    /// Counts a client that did not get through the TLS handshake.
+    pub(super) fn handshake_failed(&self) {
+        self.handshakes_failed.inc();
     }
 
     /// All numbers, as Prometheus reads them.

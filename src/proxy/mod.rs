@@ -8,13 +8,17 @@ mod admin;
 mod breaker;
 mod catalogs;
 mod connection;
+mod greeting;
 pub mod log;
 mod metrics;
 mod readiness;
+mod refusal;
 mod ruling;
 mod socket;
 mod startup;
 mod stopping;
+pub mod tls;
+mod upstream;
 
 use std::future::poll_fn;
 use std::io;
@@ -25,6 +29,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Semaphore, mpsc};
@@ -39,6 +44,7 @@ use metrics::Metrics;
 use ruling::Rulings;
 use socket::{Detached, Listener, Socket};
 use stopping::Stopping;
+use tls::Tls;
 
 /// Connections that may wait for a worker to take them over; behind them, nothing is accepted.
 const ARRIVALS: usize = 256;
@@ -59,6 +65,8 @@ pub struct Settings {
     pub listen: Vec<Address>,
     /// The server.
     pub upstream: Address,
+    /// Encryption on both legs.
+    pub tls: Tls,
     /// Where health and metrics are told, if anywhere.
     pub admin: Option<Address>,
     /// Numbers of connections, times and sizes.
@@ -89,6 +97,7 @@ pub enum StartError {
 #[derive(Debug)]
 struct Shared {
     upstream: Address,
+    tls: ArcSwap<Tls>,
     limits: Limits,
     rulings: Arc<Rulings>,
     key_values: log::KeyLog,
@@ -121,6 +130,7 @@ impl Proxy {
         let admin = settings.admin.map(Admin::bind).transpose()?;
         let shared = Arc::new(Shared {
             upstream: settings.upstream,
+            tls: ArcSwap::from_pointee(settings.tls),
             sessions: Semaphore::new(settings.limits.connections),
             limits: settings.limits,
             metrics: Metrics::new(&settings.rules),
@@ -193,6 +203,11 @@ impl Handle {
     pub fn replace_rules(&self, rules: Ruleset) -> u64 {
         self.shared.metrics.expect(&rules);
         self.shared.rulings.replace(rules)
+    }
+
+    /// Encrypts connections that begin from here on with these.
+    pub fn replace_tls(&self, tls: Tls) {
+        self.shared.tls.store(Arc::new(tls));
     }
 
     /// Other rules were meant to be in force, and cannot be.

@@ -7,7 +7,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::startup::{Refusal, reach};
+use super::refusal::Refusal;
+use super::upstream::reach;
 
 /// How long the server may take to accept a connection, where `[limits] connect_timeout` is not
 /// shorter.

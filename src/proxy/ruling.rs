@@ -8,9 +8,11 @@ use arc_swap::ArcSwap;
 
 use crate::rules::{Action, Date, Rule, Ruleset};
 use crate::session::Session;
+use crate::wire::startup::StartupParameters;
 
 use super::breaker::Breaker;
 use super::catalogs::Catalogs;
+use super::startup::cut;
 
 /// Rules, and the catalogs that were asked for them.
 #[derive(Debug)]
@@ -153,25 +155,28 @@ fn warn_of_expired(rules: &Ruleset, is_one: impl Fn(&Rule) -> bool) {
 #[derive(Debug)]
 pub(super) struct Follower {
     rulings: Arc<Rulings>,
-    database: Box<[u8]>,
+    /// None where no rule ever applies.
+    database: Option<Box<[u8]>>,
     generation: u64,
 }
 
 impl Follower {
-    /// The newest, for a session of this database.
-    pub(super) fn new(rulings: &Arc<Rulings>, database: &[u8]) -> Self {
+    /// The newest, for a session that begins like this; a replication connection has no rules.
+    pub(super) fn new(rulings: &Arc<Rulings>, parameters: &StartupParameters) -> Self {
         let generation = rulings.generation.load(Ordering::Acquire);
-        Self { rulings: Arc::clone(rulings), database: database.into(), generation }
+        let database = (!parameters.replication).then(|| cut(&parameters.database).into());
+        Self { rulings: Arc::clone(rulings), database, generation }
     }
 
     /// Brings the session up to date where it is between transactions.
     pub(super) fn follow(&mut self, session: &mut Session) {
         let generation = self.rulings.generation.load(Ordering::Acquire);
-        if generation == self.generation {
+        let Some(database) = self.database.as_ref().filter(|_| generation != self.generation)
+        else {
             return;
-        }
+        };
         let ruling = self.rulings.current();
-        if session.adopt(&ruling.rules, &ruling.catalogs.of(&self.database)) {
+        if session.adopt(&ruling.rules, &ruling.catalogs.of(database)) {
             self.generation = generation;
         }
     }

@@ -1,4 +1,5 @@
-//! One end of a connection: TCP or a Unix-domain socket, as the session's shell uses it.
+//! One end of a connection: TCP, with TLS or without, or a Unix-domain socket, as the session's
+//! shell uses it.
 
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
@@ -7,9 +8,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::TlsStream;
 
 use crate::config::Address;
 
@@ -20,10 +23,52 @@ const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
 impl Socket {
+    /// One whose handshake is done.
+    pub(super) fn encrypted(stream: TlsStream<TcpStream>) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+
+    pub(super) fn is_tcp(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
+
+    /// The first byte, which is read again afterwards.
+    pub(super) async fn peek(&self) -> io::Result<u8> {
+        let mut first = [0];
+        match self {
+            Self::Tcp(stream) if stream.peek(&mut first).await? == 0 => {
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            Self::Tcp(_) => Ok(u8::from_be_bytes(first)),
+            Self::Tls(_) | Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// What the peer has named as the protocol inside TLS.
+    pub(super) fn alpn(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// The certificate that the peer has shown, if any.
+    pub(super) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates()?.first(),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
     /// Connects to a server, trying each address that a host name stands for.
     pub(super) async fn connect(address: &Address) -> io::Result<Self> {
         match address {
@@ -43,10 +88,11 @@ impl Socket {
 
     /// Hands the socket to another thread's runtime: first out of this one ...
     pub(super) fn detach(self) -> io::Result<Detached> {
-        Ok(match self {
-            Self::Tcp(stream) => Detached::Tcp(stream.into_std()?),
-            Self::Unix(stream) => Detached::Unix(stream.into_std()?),
-        })
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(Detached::Tcp),
+            Self::Unix(stream) => stream.into_std().map(Detached::Unix),
+            Self::Tls(_) => Err(io::Error::other("an encrypted connection stays where it is")),
+        }
     }
 }
 
@@ -75,6 +121,13 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            // That no goodbye came with the end is not worth telling: messages have a length.
+            Self::Tls(stream) => match Pin::new(stream).poll_read(cx, buf) {
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Poll::Ready(Ok(()))
+                }
+                polled => polled,
+            },
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -88,17 +141,23 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// Only TLS keeps anything back.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

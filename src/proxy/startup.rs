@@ -1,26 +1,26 @@
 //! From an accepted socket to a running session, and to its end: the part that is truly linear.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use crate::rules::{NAME_BYTES, Origin};
+use crate::session::login::ChannelBinding;
 use crate::session::{Session, Setup};
-use crate::wire::backend::SqlState;
 use crate::wire::build;
-use crate::wire::startup::{self, StartupPacket, StartupParameters};
+use crate::wire::startup::StartupParameters;
 
-use super::Shared;
 use super::connection::{Connection, End};
+use super::greeting::{self, Asked, Greeting, Rejected};
 use super::log::SessionLog;
 use super::metrics::Present;
+use super::refusal::Refusal;
 use super::ruling::Follower;
 use super::socket::Socket;
+use super::{Shared, upstream};
 
 /// How long a client's input is read and dropped after the last word to it, so that closing the
 /// socket over unread input does not reset the connection and take that word away.
@@ -29,76 +29,29 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How long the server may take to close the connection of a CancelRequest.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a client is told when the proxy itself cannot go on.
-///
-/// The codes are those that drivers and `pg_isready` understand: 57P03 makes libpq try its next
-/// host and `pg_isready` say "rejecting connections".
-#[derive(Debug, Error)]
-pub(super) enum Refusal {
-    #[error("pgabsorb could not connect to the server at {0}: {1}")]
-    Unreachable(String, io::Error),
-    #[error("pgabsorb could not connect to the server at {0} within {1:?}")]
-    ConnectTimeout(String, Duration),
-    #[error("sorry, too many clients already: pgabsorb has {0} sessions, the limit of rules.toml")]
-    Full(usize),
-    #[error("unsupported frontend protocol {major}.{minor}: an encryption request was already made", major = .0 >> 16, minor = .0 & 0xffff)]
-    RepeatedRequest(i32),
-    #[error("terminating connection due to administrator command: pgabsorb is stopping")]
-    Stopping,
-    #[error("terminating connection: {0}")]
-    Violation(crate::session::ProtocolViolation),
-    #[error("terminating connection: the connection to the server was lost: {0}")]
-    ServerLost(io::Error),
-    #[error("canceling authentication due to timeout")]
-    NotLoggedIn,
-}
-
-impl Refusal {
-    /// The label in metrics.
-    pub(super) fn reason(&self) -> &'static str {
-        match self {
-            Self::Unreachable(..) => "server_unreachable",
-            Self::ConnectTimeout(..) => "server_timeout",
-            Self::Full(_) => "too_many_sessions",
-            Self::RepeatedRequest(_) => "repeated_request",
-            Self::Stopping => "stopping",
-            Self::Violation(_) => "protocol_violation",
-            Self::ServerLost(_) => "server_lost",
-            Self::NotLoggedIn => "login_timeout",
-        }
-    }
-
-    /// The error code, from the manual's [Appendix
-    /// A](https://www.postgresql.org/docs/current/errcodes-appendix.html).
-    fn sqlstate(&self) -> SqlState {
-        SqlState(*match self {
-            Self::Unreachable(..) | Self::ConnectTimeout(..) => b"57P03",
-            Self::Full(_) => b"53300",
-            Self::RepeatedRequest(_) => b"0A000",
-            Self::Stopping => b"57P01",
-            Self::Violation(_) => b"08P01",
-            Self::ServerLost(_) => b"08006",
-            Self::NotLoggedIn => b"57014",
-        })
-    }
-}
-
 /// Serves one accepted socket to its end.
 pub(super) async fn serve(
     shared: Arc<Shared>,
     scratch: Arc<super::Scratch>,
-    mut client: Socket,
+    client: Socket,
     peer: String,
 ) {
     let startup_timeout = shared.limits.startup_timeout;
-    let first = timeout(startup_timeout, first_packet(&mut client));
-    let Some(first) = shared.stopping.or(first).await else { return };
-    match first {
-        Ok(Ok(First { packet, asked: Asked::Session(parameters) })) => {
+    let tls = shared.tls.load_full();
+    let heard = timeout(startup_timeout, greeting::hear(client, tls.client.as_ref()));
+    let Some(heard) = shared.stopping.or(heard).await else { return };
+    match heard {
+        Ok(Ok(Greeting { client, packet, asked: Asked::Session(parameters) })) => {
             session(&shared, &scratch, client, packet, parameters, peer).await;
         }
-        Ok(Ok(First { packet, asked: Asked::Cancel })) => cancel(&shared, client, &packet).await,
-        Ok(Err(Rejected::Refused(refusal))) => refuse(&shared, client, &refusal).await,
+        Ok(Ok(Greeting { client, packet, asked: Asked::Cancel })) => {
+            cancel(&shared, client, &packet).await;
+        }
+        Ok(Err(Rejected::Refused(refusal, client))) => refuse(&shared, client, &refusal).await,
+        Ok(Err(Rejected::Handshake(error))) => {
+            shared.metrics.handshake_failed();
+            tracing::info!(client = peer, %error, "a client's TLS handshake failed");
+        }
         Ok(Err(Rejected::Closed(reason))) => {
             tracing::debug!(client = peer, reason, "closed at start-up");
         }
@@ -106,63 +59,6 @@ pub(super) async fn serve(
             tracing::debug!(client = peer, "closed: no startup packet within {startup_timeout:?}");
         }
     }
-}
-
-/// What a client asked for, and the packet that says so, verbatim.
-struct First {
-    packet: Vec<u8>,
-    asked: Asked,
-}
-
-enum Asked {
-    Session(StartupParameters),
-    Cancel,
-}
-
-enum Rejected {
-    Closed(&'static str),
-    Refused(Refusal),
-}
-
-impl From<io::Error> for Rejected {
-    fn from(_: io::Error) -> Self {
-        Self::Closed("the client closed the connection")
-    }
-}
-
-/// Reads packets until one begins a session or cancels a query. Encryption is declined.
-async fn first_packet(client: &mut Socket) -> Result<First, Rejected> {
-    let (mut ssl, mut gssenc) = (false, false);
-    loop {
-        let packet = read_packet(client).await?;
-        let body = packet.get(4..).unwrap_or_default();
-        let seen = match StartupPacket::read(body) {
-            None => return Err(Rejected::Closed("the startup packet was too short")),
-            Some(StartupPacket::Startup(parameters)) => {
-                return Ok(First { packet, asked: Asked::Session(parameters) });
-            }
-            Some(StartupPacket::Cancel) => return Ok(First { packet, asked: Asked::Cancel }),
-            Some(StartupPacket::SslRequest) => &mut ssl,
-            Some(StartupPacket::GssEncRequest) => &mut gssenc,
-        };
-        if std::mem::replace(seen, true) {
-            let code = body.first_chunk().map_or(0, |code| i32::from_be_bytes(*code));
-            return Err(Rejected::Refused(Refusal::RepeatedRequest(code)));
-        }
-        client.write_all(b"N").await?;
-    }
-}
-
-/// One packet with its length word, within the bounds that the server sets.
-async fn read_packet(client: &mut Socket) -> Result<Vec<u8>, Rejected> {
-    let length = client.read_i32().await?;
-    if !startup::LENGTHS.contains(&length) {
-        return Err(Rejected::Closed("the length of the startup packet is out of bounds"));
-    }
-    let mut packet = length.to_be_bytes().to_vec();
-    packet.resize(usize::try_from(length).unwrap_or_default(), 0);
-    client.read_exact(packet.get_mut(4..).unwrap_or_default()).await?;
-    Ok(packet)
 }
 
 async fn session(
@@ -176,7 +72,7 @@ async fn session(
     let Ok(permit) = shared.sessions.try_acquire() else {
         return refuse(shared, client, &Refusal::Full(shared.limits.connections)).await;
     };
-    let server = match connect(shared, &packet).await {
+    let server = match upstream::connect(shared, &packet).await {
         Ok(server) => server,
         Err(refusal) => {
             drop(permit);
@@ -186,14 +82,27 @@ async fn session(
     };
     let place = Place { _present: shared.metrics.session(), _permit: permit };
     drop(packet);
-    if parameters.replication || !parameters.is_protocol_3() {
+    if !parameters.is_protocol_3() {
         return splice(shared, client, server).await;
     }
-    let follower = Follower::new(&shared.rulings, cut(&parameters.database));
-    let session = Session::new(setup(shared, &parameters));
+    let channel_binding = channel_binding(shared, &client, &server);
+    let session = Session::new(setup(shared, &parameters, channel_binding));
+    let follower = Follower::new(&shared.rulings, &parameters);
     drop(parameters);
     let connection = Connection::new(session, follower, client, server);
     run(shared, scratch, connection, place, peer).await;
+}
+
+/// Whether a login of this client's could be bound to a channel, and to which.
+fn channel_binding(shared: &Shared, client: &Socket, server: &Socket) -> ChannelBinding {
+    let tls = shared.tls.load();
+    match (client.is_encrypted(), server.peer_certificate()) {
+        (false, Some(_)) => ChannelBinding::Withheld,
+        (true, Some(certificate)) if !tls.is_same_certificate(certificate) => {
+            ChannelBinding::Refused
+        }
+        _ => ChannelBinding::Passes,
+    }
 }
 
 /// One of the sessions that there may be, counted while it lasts.
@@ -202,41 +111,30 @@ struct Place<'a> {
     _permit: SemaphorePermit<'a>,
 }
 
-async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
-    let mut server = reach(shared, shared.limits.connect_timeout).await?;
-    let gone = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
-    server.write_all(packet).await.map_err(gone)?;
-    Ok(server)
-}
-
-/// A connection to the server, on which nothing has been said.
-pub(super) async fn reach(shared: &Shared, limit: Duration) -> Result<Socket, Refusal> {
-    let connecting = timeout(limit, Socket::connect(&shared.upstream));
-    let connected = shared.stopping.or(connecting).await.ok_or(Refusal::Stopping)?;
-    match connected {
-        Ok(Ok(server)) => Ok(server),
-        Ok(Err(error)) => Err(Refusal::Unreachable(shared.upstream.to_string(), error)),
-        Err(_) => Err(Refusal::ConnectTimeout(shared.upstream.to_string(), limit)),
-    }
-}
-
-fn setup(shared: &Shared, parameters: &StartupParameters) -> Setup {
+/// A replication connection has no rules.
+fn setup(
+    shared: &Shared,
+    parameters: &StartupParameters,
+    channel_binding: ChannelBinding,
+) -> Setup {
     let (database, user) = (cut(&parameters.database), cut(&parameters.user));
     let ruling = shared.rulings.current();
+    let rules = Arc::clone(&ruling.rules);
     Setup {
         origin: Origin {
             database: String::from_utf8_lossy(database).into_owned(),
             user: String::from_utf8_lossy(user).into_owned(),
             application_name: String::new(),
         },
-        rules: Arc::clone(&ruling.rules),
+        rules: if parameters.replication { Arc::default() } else { rules },
         catalog: ruling.catalogs.of(database),
         inspect: shared.limits.inspect,
+        channel_binding,
     }
 }
 
 /// A name as far as the server reads it: it cuts longer ones by bytes.
-fn cut(name: &[u8]) -> &[u8] {
+pub(super) fn cut(name: &[u8]) -> &[u8] {
     name.get(..NAME_BYTES).unwrap_or(name)
 }
 
@@ -257,6 +155,7 @@ async fn run(
         Some(End::ServerLost(error)) => Some(Refusal::ServerLost(error)),
         Some(End::Violation(violation)) => Some(Refusal::Violation(violation)),
         Some(End::NotLoggedIn) => Some(Refusal::NotLoggedIn),
+        Some(End::ChannelBinding) => Some(Refusal::ChannelBinding),
         None => Some(Refusal::Stopping),
     };
     let last_word = last_word.filter(|_| connection.can_address_client());
@@ -311,7 +210,7 @@ async fn close(mut client: Socket, last_word: Option<&Refusal>) {
 /// its own: libpq takes that as the sign that the request was processed.
 async fn cancel(shared: &Shared, client: Socket, packet: &[u8]) {
     let forward = async {
-        let mut server = connect(shared, packet).await?;
+        let mut server = upstream::connect(shared, packet).await?;
         let gone = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
         tokio::io::copy(&mut server, &mut tokio::io::sink()).await.map_err(gone)
     };
@@ -322,15 +221,15 @@ async fn cancel(shared: &Shared, client: Socket, packet: &[u8]) {
         Ok(Err(refusal)) => tracing::warn!(%refusal, "a cancel request could not be passed on"),
         Err(_) => tracing::warn!("the server did not close a cancel request's connection in time"),
     }
-    drop(client);
+    close(client, None).await;
 }
 
-/// A replication connection, or one whose protocol the server will refuse in its own words: the
-/// bytes are not looked at.
+/// A connection whose protocol the server will refuse in its own words: the bytes are not looked
+/// at.
 async fn splice(shared: &Shared, mut client: Socket, mut server: Socket) {
     let copying = tokio::io::copy_bidirectional(&mut client, &mut server);
     if let Some(Err(error)) = shared.stopping.or(copying).await {
-        tracing::debug!(%error, "a replication connection broke");
+        tracing::debug!(%error, "a connection of another protocol broke");
     }
     drop(server);
     close(client, None).await;

@@ -26,6 +26,7 @@ mod guard;
 mod held;
 mod ledger;
 mod left_out;
+pub mod login;
 mod lookup;
 mod name;
 pub mod output;
@@ -60,6 +61,7 @@ use expected::Object;
 use fallback::{Fallback, Suspect};
 use held::{Held, Waiting};
 use ledger::Ledger;
+use login::{ChannelBinding, Login};
 use lookup::Lookup;
 use name::Name;
 use output::{Note, Output};
@@ -91,6 +93,8 @@ pub struct Setup {
     pub catalog: Arc<SharedCatalog>,
     /// The longest message that is looked at, in bytes.
     pub inspect: usize,
+    /// Whether a login can be bound to the channel.
+    pub channel_binding: ChannelBinding,
 }
 
 /// One client connection and its server connection, from the server's first reply on.
@@ -145,6 +149,7 @@ pub struct Session {
     /// The client's next message was not taken.
     stalled: bool,
     lookup: Lookup,
+    login: Login,
     goodbye: Goodbye,
 }
 
@@ -205,6 +210,7 @@ impl Session {
             flushed: true,
             stalled: false,
             lookup: Lookup::default(),
+            login: Login::Passed(setup.channel_binding),
             goodbye: Goodbye::Unsaid,
         }
     }
@@ -238,7 +244,12 @@ impl Session {
                 break;
             }
             let before = self.frontend;
-            match self.frontend.step(passage.rest(), Self::frontend_interest) {
+            let logs_in = self.reads_login(b'p');
+            let interest = |tag| interest(frontend::is_read(tag) || logs_in && tag == b'p');
+            match self.frontend.step(passage.rest(), interest) {
+                Ok(Step::Frame(frame)) if frame.tag == b'p' && !self.password(&frame) => {
+                    passage.withhold(passage.rest().len());
+                }
                 Ok(Step::Frame(frame)) => match self.plan(&frame, 0) {
                     Plan::Wait => {
                         self.frontend = before;
@@ -337,7 +348,9 @@ impl Session {
     fn take_backend(&mut self, passage: &mut Passage<'_, '_>) -> Result<(), ProtocolViolation> {
         while !passage.rest().is_empty() {
             let involved = self.held.is_some() || self.ledger.is_involved();
-            let interest = |tag| interest(involved || backend::is_read(tag));
+            let logs_in = self.reads_login(b'R');
+            let is_read = |tag| involved || backend::is_read(tag) || logs_in && tag == b'R';
+            let interest = |tag| interest(is_read(tag));
             match self.backend.step(passage.rest(), interest)? {
                 Step::Frame(frame) => {
                     self.fate = self.received(&frame, passage)?;
@@ -383,10 +396,6 @@ impl Session {
     #[must_use]
     pub fn is_logged_in(&self) -> bool {
         self.status.is_some()
-    }
-
-    fn frontend_interest(tag: u8) -> Interest {
-        interest(frontend::is_read(tag))
     }
 
     fn forward(&self, bytes: &[u8], passage: &mut Passage<'_, '_>) {

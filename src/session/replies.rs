@@ -41,6 +41,7 @@ impl Session {
                 self.backend_pid = backend::backend_pid(frame.body());
                 Ok(Fate::Pass)
             }
+            b'R' if !self.is_logged_in() => Ok(self.authentication(frame, passage)),
             b'Z' => self.ready(frame, passage),
             _ => self.reply(frame, passage),
         }

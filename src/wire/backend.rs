@@ -202,6 +202,24 @@ pub fn data_row(mut body: &[u8]) -> Option<Vec<Option<&[u8]>>> {
     Some(columns)
 }
 
+/// Reads the body of an AuthenticationSASL: the mechanisms that the server offers. `None` for any
+/// other request to authenticate.
+#[must_use]
+pub fn sasl_mechanisms(mut body: &[u8]) -> Option<Vec<&[u8]>> {
+    (take_i32(&mut body)? == AUTHENTICATION_SASL).then_some(())?;
+    let mut mechanisms = Vec::new();
+    loop {
+        match take_str(&mut body)? {
+            [] => return Some(mechanisms),
+            mechanism => mechanisms.push(mechanism),
+        }
+    }
+}
+
+/// Of the [message
+/// formats](https://www.postgresql.org/docs/current/protocol-message-formats.html).
+pub(super) const AUTHENTICATION_SASL: i32 = 10;
+
 /// Whether a message's fields matter, and so must be waited for.
 #[must_use]
 pub fn is_read(tag: u8) -> bool {

@@ -1,5 +1,7 @@
 //! The messages that the proxy itself originates, encoded by pgwire.
 
+use std::iter;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use pgwire::messages::Message;
 use pgwire::messages::data::NoData;
@@ -8,7 +10,7 @@ use pgwire::messages::extendedquery::{
 };
 use pgwire::messages::response::{CommandComplete, ErrorResponse};
 
-use super::backend::SqlState;
+use super::backend::{AUTHENTICATION_SASL, SqlState};
 use super::frame::HEADER;
 
 /// The OID of the type `bytea[]`.
@@ -44,6 +46,15 @@ pub fn fatal(code: SqlState, message: &str) -> Bytes {
     let fields = [(b'S', "FATAL"), (b'V', "FATAL"), (b'C', &code.to_string()), (b'M', message)];
     let owned = fields.into_iter().map(|(field, text)| (field, text.replace('\0', "")));
     encode(&ErrorResponse::new(owned.collect()))
+}
+
+/// An AuthenticationSASL that offers these mechanisms.
+#[must_use]
+pub fn sasl_mechanisms(mechanisms: &[&[u8]]) -> Bytes {
+    let list = mechanisms.iter().flat_map(|it| [*it, b"\0"]);
+    let code = AUTHENTICATION_SASL.to_be_bytes();
+    let body: Vec<_> = iter::once(&code[..]).chain(list).chain(iter::once(&b"\0"[..])).collect();
+    frame(b'R', &body)
 }
 
 /// A Flush.

@@ -52,6 +52,12 @@ pub enum FrontendMessage<'a> {
     Other(u8),
 }
 
+/// Reads the body of a SASLInitialResponse: the mechanism that the client has chosen.
+#[must_use]
+pub fn sasl_mechanism(mut body: &[u8]) -> Option<&[u8]> {
+    take_str(&mut body)
+}
+
 /// A parameter of a Bind, by its number from 1, if it is in text format and not NULL; `values` is
 /// what stands behind the Bind's two names.
 #[must_use]

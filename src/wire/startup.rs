@@ -8,6 +8,9 @@ use super::{take_i32, take_str};
 /// `ProcessStartupPacket`, `MAX_STARTUP_PACKET_LENGTH` being 10000 beyond the length word.
 pub const LENGTHS: RangeInclusive<i32> = 8..=10_004;
 
+/// An SSLRequest, whole.
+pub const SSL_REQUEST_PACKET: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
 const SSL_REQUEST: i32 = 80_877_103;
 const GSSENC_REQUEST: i32 = 80_877_104;
 const CANCEL_REQUEST: i32 = 80_877_102;

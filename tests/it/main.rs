@@ -46,6 +46,9 @@ mod bulk;
 // The program itself: its sockets, limits, signals, log and command line.
 mod shell;
 
+// Encryption on either leg or both: who may log in, and what an attacker comes to.
+mod tls;
+
 // Real drivers see listed duplicates succeed, and everything else as it is.
 mod drivers;
 

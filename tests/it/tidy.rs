@@ -42,6 +42,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("pg_query::", &[]),
     ("pgwire::", &["wire"]),
     ("toml::", &["config"]),
+    ("rustls::", &["proxy"]),
+    ("tokio_rustls::", &["proxy"]),
     ("socket2::", &["proxy"]),
     ("prometheus_client::", &["proxy"]),
     ("hyper::", &["proxy"]),

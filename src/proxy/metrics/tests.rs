@@ -149,6 +149,8 @@ fn each_reason_to_refuse_a_session_is_there_from_the_start() {
         Refusal::ConnectTimeout("a:1".to_owned(), Duration::ZERO),
         Refusal::Full(1),
         Refusal::RepeatedRequest(1),
+        Refusal::Unencrypted,
+        Refusal::NoServerTls("a:1".to_owned()),
         Refusal::Stopping,
     ] {
         metrics.refused(&refusal);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use pgabsorb::rules::{Constraint, ConstraintGlob, Origin, Rule, RuleId, Ruleset};
 use pgabsorb::session::catalog::{Catalog, Index, SharedCatalog};
+use pgabsorb::session::login::ChannelBinding;
 use pgabsorb::session::{Session, Setup};
 use proptest::prelude::*;
 
@@ -142,6 +143,7 @@ impl World {
             rules: Arc::clone(rules),
             catalog: Arc::clone(catalog),
             inspect: 1 << 20,
+            channel_binding: ChannelBinding::default(),
         });
         let greeting = [
             wire::message(b'S', b"client_encoding\0UTF8\0"),

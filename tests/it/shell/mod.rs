@@ -52,7 +52,7 @@ fn has(messages: &[Message], needle: &str) -> bool {
 }
 
 /// A whole session on any kind of stream: all that comes back for one query.
-fn one_query(mut stream: impl Read + Write, sql: &str) -> String {
+pub fn one_query(mut stream: impl Read + Write, sql: &str) -> String {
     stream.write_all(&[startup(&[]), query(sql), terminate()].concat()).unwrap();
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).unwrap();

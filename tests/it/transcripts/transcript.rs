@@ -29,6 +29,7 @@ use bytes::Bytes;
 use pgabsorb::config::{self, Overrides};
 use pgabsorb::rules::{Constraint, Origin, Ruleset};
 use pgabsorb::session::catalog::{self, Catalog, Index, SharedCatalog};
+use pgabsorb::session::login::ChannelBinding;
 use pgabsorb::session::output::{Note, Outcome, Output};
 use pgabsorb::session::{Session, Setup, verified};
 
@@ -118,6 +119,7 @@ impl Transcript {
             rules: Arc::new(self.ruleset()),
             catalog: Arc::new(catalog),
             inspect: 4096,
+            channel_binding: ChannelBinding::default(),
         });
         for line in [
             r"ParameterStatus client_encoding UTF8",

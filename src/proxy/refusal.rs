@@ -1,0 +1,81 @@
+//! What a client is told when the proxy itself cannot go on.
+
+use std::io;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::wire::backend::SqlState;
+
+/// What a client is told when the proxy itself cannot go on.
+///
+/// The codes are those that drivers and `pg_isready` understand: 57P03 makes libpq try its next
+/// host and `pg_isready` say "rejecting connections".
+#[derive(Debug, Error)]
+pub(super) enum Refusal {
+    #[error("pgabsorb could not connect to the server at {0}: {1}")]
+    Unreachable(String, io::Error),
+    #[error("pgabsorb could not connect to the server at {0} within {1:?}")]
+    ConnectTimeout(String, Duration),
+    #[error("sorry, too many clients already: pgabsorb has {0} sessions, the limit of rules.toml")]
+    Full(usize),
+    #[error("unsupported frontend protocol {major}.{minor}: an encryption request was already made", major = .0 >> 16, minor = .0 & 0xffff)]
+    RepeatedRequest(i32),
+    #[error("terminating connection due to administrator command: pgabsorb is stopping")]
+    Stopping,
+    #[error("terminating connection: {0}")]
+    Violation(crate::session::ProtocolViolation),
+    #[error("terminating connection: the connection to the server was lost: {0}")]
+    ServerLost(io::Error),
+    #[error("canceling authentication due to timeout")]
+    NotLoggedIn,
+    #[error(
+        "pgabsorb accepts encrypted connections only: the client has to use sslmode=require or better"
+    )]
+    Unencrypted,
+    #[error("the server at {0} does not support TLS, which [server_tls] of pgabsorb requires")]
+    NoServerTls(String),
+    #[error("pgabsorb could not speak TLS with the server at {0}: {1}")]
+    ServerTls(String, io::Error),
+    #[error(
+        "channel binding cannot pass from one TLS connection to another: use channel_binding=disable in the client, or give pgabsorb the server's own certificate and key"
+    )]
+    ChannelBinding,
+}
+
+impl Refusal {
+    /// The label in metrics.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(..) => "server_unreachable",
+            Self::ConnectTimeout(..) => "server_timeout",
+            Self::Full(_) => "too_many_sessions",
+            Self::RepeatedRequest(_) => "repeated_request",
+            Self::Stopping => "stopping",
+            Self::Violation(_) => "protocol_violation",
+            Self::ServerLost(_) => "server_lost",
+            Self::NotLoggedIn => "login_timeout",
+            Self::Unencrypted => "unencrypted",
+            Self::NoServerTls(_) | Self::ServerTls(..) => "server_tls",
+            Self::ChannelBinding => "channel_binding",
+        }
+    }
+
+    /// The error code, from the manual's [Appendix
+    /// A](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    pub(super) fn sqlstate(&self) -> SqlState {
+        SqlState(*match self {
+            Self::Unreachable(..)
+            | Self::ConnectTimeout(..)
+            | Self::NoServerTls(_)
+            | Self::ServerTls(..) => b"57P03",
+            Self::Full(_) => b"53300",
+            Self::RepeatedRequest(_) => b"0A000",
+            Self::Stopping => b"57P01",
+            Self::Violation(_) => b"08P01",
+            Self::ServerLost(_) => b"08006",
+            Self::NotLoggedIn => b"57014",
+            Self::Unencrypted | Self::ChannelBinding => b"28000",
+        })
+    }
+}

@@ -1,0 +1,347 @@
+//! TLS on both legs, by rustls: what the files of `[client_tls]` and `[server_tls]` make.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig};
+use rustls::{SignatureScheme, SupportedProtocolVersion, version};
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::config::{Address, ClientTls, Identity, Roots, ServerMode, ServerTls};
+
+/// What a client that starts with TLS, without asking, has to name: see the manual's
+/// [Protocol Flow](https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL).
+pub(super) const ALPN: &[u8] = b"postgresql";
+
+/// Those that have no known weakness; PostgreSQL's own default is the same.
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+
+/// Encryption on both legs, ready for use.
+#[derive(Debug, Default)]
+pub struct Tls {
+    pub(super) client: Option<ClientLeg>,
+    pub(super) server: Option<ServerLeg>,
+}
+
+/// Encryption between clients and the proxy.
+#[derive(Clone)]
+pub(super) struct ClientLeg {
+    pub(super) required: bool,
+    acceptor: TlsAcceptor,
+    /// The proxy's own certificate.
+    certificate: CertificateDer<'static>,
+}
+
+/// Encryption between the proxy and the server.
+#[derive(Clone)]
+pub(super) struct ServerLeg {
+    pub(super) mode: ServerMode,
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+/// Why a connection cannot be encrypted as the rules file says.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file cannot be read, or holds something else.
+    #[error("{section} {key} {}: {error}", path.display())]
+    File {
+        /// The section that names it.
+        section: &'static str,
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// The system trusts nobody.
+    #[error("[server_tls] ca = \"system\": the system has no usable root certificates: {0}")]
+    NoSystemRoots(String),
+    /// The certificate and the key do not belong together, or are of a kind that is not supported.
+    #[error("{section} certificate and key: {error}")]
+    Identity {
+        /// The section that names them.
+        section: &'static str,
+        /// What is wrong.
+        error: rustls::Error,
+    },
+    /// The server has no name that a certificate could be for.
+    #[error("[server_tls] name {0:?} cannot be the name in a certificate")]
+    Name(String),
+}
+
+impl Tls {
+    /// Reads the files that these settings name.
+    pub fn load(
+        client: Option<&ClientTls>,
+        server: Option<&ServerTls>,
+        upstream: &Address,
+    ) -> Result<Self, TlsError> {
+        let client = client.map(ClientLeg::load).transpose()?;
+        let server = match (server, upstream) {
+            // PostgreSQL has no TLS there, and nobody in between.
+            (None, _) | (_, Address::Unix { .. }) => None,
+            (Some(server), Address::Tcp { host, .. }) => Some(ServerLeg::load(server, host)?),
+        };
+        Ok(Self { client, server })
+    }
+
+    /// Whether channel binding from a client to the server would hold: whoever binds to our
+    /// certificate binds to the server's, since they are one.
+    pub(super) fn is_same_certificate(&self, server: &CertificateDer<'_>) -> bool {
+        self.client.as_ref().is_some_and(|it| it.certificate == *server)
+    }
+}
+
+impl ClientLeg {
+    fn load(settings: &ClientTls) -> Result<Self, TlsError> {
+        const SECTION: &str = "[client_tls]";
+        let (chain, key) = read_identity(SECTION, &settings.identity)?;
+        let certificate = chain.first().cloned();
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&VERSIONS)
+            .map_err(|error| TlsError::Identity { section: SECTION, error })?;
+        let builder = match &settings.clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let file = read_roots(SECTION, &clients.ca)?;
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(file.store), provider());
+                let verifier =
+                    if clients.required { verifier } else { verifier.allow_unauthenticated() };
+                let verifier = verifier
+                    .build()
+                    .map_err(|error| TlsError::file(SECTION, "ca", &clients.ca, &error))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let config = builder.with_single_cert(chain, key);
+        let mut config = config.map_err(|error| TlsError::Identity { section: SECTION, error })?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        // No driver resumes a TLS session: libpq and the server switch it off as well.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        let certificate = certificate.ok_or_else(|| {
+            TlsError::file(
+                SECTION,
+                "certificate",
+                &settings.identity.certificate,
+                &pem::Error::NoItemsFound,
+            )
+        })?;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(Self { required: settings.required, acceptor, certificate })
+    }
+
+    /// The handshake with a client.
+    pub(super) async fn accept(&self, client: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        Ok(TlsStream::Server(self.acceptor.accept(client).await?))
+    }
+}
+
+impl ServerLeg {
+    fn load(settings: &ServerTls, host: &str) -> Result<Self, TlsError> {
+        const SECTION: &str = "[server_tls]";
+        let name = settings.name.as_deref().unwrap_or(host);
+        let verifier = Verifier::load(settings)?;
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&VERSIONS)
+            .map_err(|error| TlsError::Identity { section: SECTION, error })?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let mut config = match &settings.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = read_identity(SECTION, identity)?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| TlsError::Identity { section: SECTION, error })?
+            }
+        };
+        // PostgreSQL before 17 has never heard of it, and ignores it.
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.resumption = rustls::client::Resumption::disabled();
+        let name =
+            ServerName::try_from(name.to_owned()).map_err(|_| TlsError::Name(name.to_owned()))?;
+        Ok(Self { mode: settings.mode, connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    /// The handshake with the server.
+    pub(super) async fn connect(&self, server: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        Ok(TlsStream::Client(self.connector.connect(self.name.clone(), server).await?))
+    }
+}
+
+impl std::fmt::Debug for ClientLeg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientLeg").field("required", &self.required).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for ServerLeg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerLeg").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+/// What is made sure of about the server's certificate. That the server has its key is made sure
+/// of in every mode.
+#[derive(Debug)]
+struct Verifier {
+    algorithms: WebPkiSupportedAlgorithms,
+    /// `None`: whoever it is.
+    roots: Option<FileOfRoots>,
+    checks_name: bool,
+}
+
+impl Verifier {
+    fn load(settings: &ServerTls) -> Result<Self, TlsError> {
+        let roots = match &settings.roots {
+            None => None,
+            Some(Roots::System) => Some(system_roots()?),
+            Some(Roots::File(path)) => Some(read_roots("[server_tls]", path)?),
+        };
+        Ok(Self {
+            algorithms: provider().signature_verification_algorithms,
+            roots,
+            checks_name: settings.mode == ServerMode::VerifyFull,
+        })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(roots) = &self.roots else { return Ok(ServerCertVerified::assertion()) };
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        let signed = rustls::client::verify_server_cert_signed_by_trust_anchor(
+            &certificate,
+            &roots.store,
+            intermediates,
+            now,
+            self.algorithms.all,
+        );
+        match signed {
+            // A server that shows its own root, as `openssl req -x509` makes one. That its time has
+            // not come or is over is an error of its own.
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
+                if roots.certificates.iter().any(|it| it == end_entity) => {}
+            signed => signed?,
+        }
+        if self.checks_name {
+            rustls::client::verify_server_name(&certificate, server_name)?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Certificates that are trusted, and what they make.
+#[derive(Debug)]
+struct FileOfRoots {
+    certificates: Vec<CertificateDer<'static>>,
+    store: RootCertStore,
+}
+
+fn read_roots(section: &'static str, path: &Path) -> Result<FileOfRoots, TlsError> {
+    let certificates = read_certificates(section, "ca", path)?;
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        store
+            .add(certificate.clone())
+            .map_err(|error| TlsError::file(section, "ca", path, &error))?;
+    }
+    Ok(FileOfRoots { certificates, store })
+}
+
+fn system_roots() -> Result<FileOfRoots, TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut store = RootCertStore::empty();
+    // Among a system's many there may be some that only others understand.
+    store.add_parsable_certificates(found.certs);
+    if store.is_empty() {
+        let why: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+        return Err(TlsError::NoSystemRoots(why.join("; ")));
+    }
+    Ok(FileOfRoots { certificates: Vec::new(), store })
+}
+
+fn read_identity(
+    section: &'static str,
+    identity: &Identity,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let chain = read_certificates(section, "certificate", &identity.certificate)?;
+    let text = read(section, "key", &identity.key)?;
+    let key = PrivateKeyDer::from_pem_slice(&text);
+    let key = key.map_err(|error| TlsError::file(section, "key", &identity.key, &error))?;
+    Ok((chain, key))
+}
+
+/// The certificates of a file, at least one.
+fn read_certificates(
+    section: &'static str,
+    key: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(section, key, path)?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match read {
+        Ok(certificates) if certificates.is_empty() => {
+            Err(TlsError::file(section, key, path, &"there is no certificate in PEM form in it"))
+        }
+        Ok(certificates) => Ok(certificates),
+        Err(error) => Err(TlsError::file(section, key, path, &error)),
+    }
+}
+
+fn read(section: &'static str, key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|error| TlsError::file(section, key, path, &error))
+}
+
+impl TlsError {
+    fn file(section: &'static str, key: &'static str, path: &Path, error: &impl ToString) -> Self {
+        Self::File { section, key, path: path.to_owned(), error: error.to_string() }
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}

@@ -1,0 +1,174 @@
+//! The login, as far as TLS on one leg or on both stands in its way: SCRAM's channel binding.
+//!
+//! A client that binds its login to the channel signs the hash of the certificate that it was
+//! shown, and one that could have and did not signs that too (RFC 5802, section 6). What it signs
+//! cannot be changed on the way, so whether the server is asked to offer the binding to it is all
+//! there is to decide. See the manual's [SASL
+//! Authentication](https://www.postgresql.org/docs/current/sasl-authentication.html).
+
+use crate::wire::backend;
+use crate::wire::build;
+use crate::wire::frame::Frame;
+use crate::wire::frontend;
+
+use super::passage::Passage;
+use super::{Fate, Session};
+
+/// What becomes of the server's offer to bind a login to the channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// It passes: the client's channel is the server's, or the server has none to bind to.
+    #[default]
+    Passes,
+    /// It is taken out: the client's leg is plain, where libpq refuses such an offer.
+    Withheld,
+    /// It passes, and whoever takes it up is refused: the client would bind to the proxy's
+    /// certificate. One that has no use for it is let in; taking the offer out would make the
+    /// others say that they could have bound, which the server takes for an attack.
+    Refused,
+}
+
+/// Where the login is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    /// It passes, with or without the offer.
+    Passed(ChannelBinding),
+    /// The client has taken up an offer that would come to nothing.
+    Refused,
+}
+
+/// The mechanism that binds.
+const PLUS: &[u8] = b"SCRAM-SHA-256-PLUS";
+
+impl Session {
+    /// Whether the client has tried to bind its login to a channel that is not the server's.
+    #[must_use]
+    pub fn has_refused_login(&self) -> bool {
+        self.login == Login::Refused
+    }
+
+    /// Whether messages with this tag are read for the login's sake.
+    pub(super) fn reads_login(&self, tag: u8) -> bool {
+        self.status.is_none()
+            && match self.login {
+                Login::Passed(ChannelBinding::Withheld) => tag == b'R',
+                Login::Passed(ChannelBinding::Refused) => tag == b'p',
+                Login::Passed(ChannelBinding::Passes) | Login::Refused => false,
+            }
+    }
+
+    /// The server asks the client to authenticate.
+    pub(super) fn authentication(&self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
+        let offered = backend::sasl_mechanisms(frame.body()).unwrap_or_default();
+        let left: Vec<_> = offered.iter().copied().filter(|it| *it != PLUS).collect();
+        // An offer of the binding alone is for the client to refuse.
+        if !self.reads_login(b'R') || left.is_empty() || left.len() == offered.len() {
+            return Fate::Pass;
+        }
+        passage.insert(&build::sasl_mechanisms(&left));
+        Fate::Withhold
+    }
+
+    /// The client answers. `false` if that goes nowhere.
+    pub(super) fn password(&mut self, frame: &Frame<'_>) -> bool {
+        if self.reads_login(b'p') && frontend::sasl_mechanism(frame.body()) == Some(PLUS) {
+            self.login = Login::Refused;
+        }
+        self.login != Login::Refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::rules::Origin;
+    use crate::session::Setup;
+    use crate::session::output::{Note, Output};
+
+    const OFFER: &[u8] = b"R\0\0\0\x2a\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
+    const WITHOUT: &[u8] = b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0";
+    const TAKEN_UP: &[u8] = b"p\0\0\0\x1dSCRAM-SHA-256-PLUS\0\0\0\0\x02p=";
+    const NOT_TAKEN_UP: &[u8] = b"p\0\0\0\x18SCRAM-SHA-256\0\0\0\0\x02n,";
+
+    #[derive(Default)]
+    struct Bytes {
+        frontend: Vec<u8>,
+        backend: Vec<u8>,
+    }
+
+    impl Output for Bytes {
+        fn to_backend(&mut self, bytes: &[u8]) {
+            self.backend.extend_from_slice(bytes);
+        }
+
+        fn to_frontend(&mut self, bytes: &[u8]) {
+            self.frontend.extend_from_slice(bytes);
+        }
+
+        fn note(&mut self, _note: Note) {}
+    }
+
+    fn session(channel_binding: ChannelBinding) -> Session {
+        Session::new(Setup {
+            origin: Origin::default(),
+            rules: Arc::default(),
+            catalog: Arc::default(),
+            inspect: 1 << 20,
+            channel_binding,
+        })
+    }
+
+    /// What the client gets, where the server's bytes come cut in two anywhere.
+    fn offered(channel_binding: ChannelBinding, bytes: &[u8]) -> Vec<u8> {
+        let mut seen = None;
+        for cut in 0..=bytes.len() {
+            let (mut session, mut out) = (session(channel_binding), Bytes::default());
+            let done = session.handle_backend(&bytes[..cut], &mut out).unwrap();
+            session.handle_backend(&bytes[done..], &mut out).unwrap();
+            assert_eq!(
+                *seen.get_or_insert_with(|| out.frontend.clone()),
+                out.frontend,
+                "cut at {cut}"
+            );
+        }
+        seen.unwrap()
+    }
+
+    #[test]
+    fn an_offer_that_nobody_could_take_up_is_taken_out() {
+        assert_eq!(offered(ChannelBinding::Withheld, OFFER), WITHOUT);
+        assert_eq!(offered(ChannelBinding::Passes, OFFER), OFFER);
+        assert_eq!(offered(ChannelBinding::Refused, OFFER), OFFER);
+    }
+
+    #[test]
+    fn other_requests_to_authenticate_pass() {
+        for request in [
+            WITHOUT,
+            b"R\0\0\0\x1c\0\0\0\x0aSCRAM-SHA-256-PLUS\0\0",
+            b"R\0\0\0\x0c\0\0\0\x05salt",
+            b"R\0\0\0\x08\0\0\0\0",
+            b"R\0\0\0\x06\0\0",
+            b"R\0\0\0\x1b\0\0\0\x0aSCRAM-SHA-256-PLUS\0",
+        ] {
+            assert_eq!(offered(ChannelBinding::Withheld, request), request);
+        }
+    }
+
+    #[test]
+    fn a_login_bound_to_the_wrong_channel_does_not_reach_the_server() {
+        for (binding, message, refused) in [
+            (ChannelBinding::Refused, TAKEN_UP, true),
+            (ChannelBinding::Refused, NOT_TAKEN_UP, false),
+            (ChannelBinding::Passes, TAKEN_UP, false),
+            (ChannelBinding::Withheld, TAKEN_UP, false),
+        ] {
+            let (mut session, mut out) = (session(binding), Bytes::default());
+            session.handle_frontend(message, &mut out);
+            assert_eq!(session.has_refused_login(), refused, "{binding:?}");
+            assert_eq!(out.backend, if refused { b"" } else { message });
+        }
+    }
+}
