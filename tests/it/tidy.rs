@@ -10,9 +10,10 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
     ("rules", &[], true),
     ("sql", &[], true),
     ("session", &["wire", "rules", "sql"], true),
+    ("auth", &[], true),
     ("config", &["rules"], true),
-    ("proxy", &["wire", "rules", "session", "config"], false),
-    ("cli", &["wire", "rules", "sql", "session", "config", "proxy"], false),
+    ("proxy", &["wire", "rules", "session", "auth", "config"], false),
+    ("cli", &["wire", "rules", "sql", "session", "auth", "config", "proxy"], false),
 ];
 
 /// What would make a pure room depend on more than its input.
@@ -44,6 +45,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml::", &["config"]),
     ("rustls::", &["proxy"]),
     ("tokio_rustls::", &["proxy"]),
+    ("ring::", &["auth", "proxy"]),
+    ("stringprep::", &["auth"]),
+    ("x509_cert::", &["proxy"]),
     ("socket2::", &["proxy"]),
     ("prometheus_client::", &["proxy"]),
     ("hyper::", &["proxy"]),
