@@ -76,6 +76,8 @@ pub struct Settings {
     pub client_tls: Option<ClientTls>,
     /// Encryption between the proxy and the server, if there may be any.
     pub server_tls: Option<ServerTls>,
+    /// The file with the users whom the proxy makes sure of; none where the server does.
+    pub users: Option<PathBuf>,
     /// What is logged, where, and in which form.
     pub log: Log,
     /// What is too much.

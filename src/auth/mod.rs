@@ -17,5 +17,5 @@ mod verifier;
 pub use prover::{Credential, LoginError, Prover};
 pub use scram::{Binding, Nonce};
 pub use secret::{ClientKey, Mock, Secret};
-pub use userlist::{Entry, UserlistError, Users};
+pub use userlist::{Account, UserlistError, Users};
 pub use verifier::{Refused, Verified, Verifier};

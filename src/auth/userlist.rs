@@ -6,19 +6,21 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::secret::Secret;
+use super::secret::{Mock, Secret};
 
 /// The users that may log in, and what is known of their passwords.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Users(HashMap<Vec<u8>, Entry>);
+pub struct Users {
+    accounts: HashMap<Vec<u8>, Account>,
+    mock: Mock,
+}
 
 /// What is known of a user's password.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Entry {
-    /// What the server stores of it.
-    Secret(Secret),
-    /// The password itself.
-    Password(Vec<u8>),
+pub struct Account {
+    /// What a client is verified by.
+    pub secret: Secret,
+    /// The password itself, if that is in the file.
+    pub password: Option<Vec<u8>>,
 }
 
 /// What is wrong with a users file.
@@ -33,58 +35,66 @@ impl Users {
     /// Reads a file: on each line a user's name and a SCRAM secret or a password, both in double
     /// quotes, which are doubled inside; what stands behind them means nothing, and lines that
     /// begin with `;` say nothing.
+    ///
+    /// What is made up of users that are not there comes from the text itself: whoever does not
+    /// know that cannot tell, and the next process makes up the same.
     pub fn parse(text: &str) -> Result<Self, UserlistError> {
-        let mut users = HashMap::new();
+        let mock = Mock::new(text.as_bytes());
+        let mut accounts = HashMap::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with(';') {
                 continue;
             }
             let wrong = |problem| UserlistError { line: index + 1, problem };
-            let (user, entry) = entry(line).map_err(wrong)?;
-            if users.insert(user, entry).is_some() {
+            let (user, account) = account(line, &mock).map_err(wrong)?;
+            if accounts.insert(user, account).is_some() {
                 return Err(wrong("this user is there already"));
             }
         }
-        Ok(Self(users))
+        Ok(Self { accounts, mock })
     }
 
-    /// What is known of a user's password.
+    /// What a user is verified by. For one who is not there it is a secret that no password has, so
+    /// that nobody learns who is there.
     #[must_use]
-    pub fn get(&self, user: &[u8]) -> Option<&Entry> {
-        self.0.get(user)
+    pub fn account(&self, user: &[u8]) -> Account {
+        let made_up = || Account { secret: self.mock.secret(user), password: None };
+        self.accounts.get(user).cloned().unwrap_or_else(made_up)
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.accounts.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.accounts.is_empty()
     }
 }
 
-fn entry(line: &str) -> Result<(Vec<u8>, Entry), &'static str> {
+fn account(line: &str, mock: &Mock) -> Result<(Vec<u8>, Account), &'static str> {
     const FORM: &str = "write it as \"user\" \"SCRAM secret or password\", both in double quotes";
     let (user, rest) = quoted(line).ok_or(FORM)?;
-    let (secret, _) = quoted(rest.trim_start()).ok_or(FORM)?;
-    let entry = match Secret::parse(&secret) {
-        Some(secret) => Entry::Secret(secret),
-        None if secret.starts_with("SCRAM-SHA-256$") => {
-            return Err("the SCRAM secret is malformed");
-        }
-        None if is_md5(&secret) => {
+    let (word, _) = quoted(rest.trim_start()).ok_or(FORM)?;
+    let account = match Secret::parse(&word) {
+        Some(secret) => Account { secret, password: None },
+        None if word.starts_with("SCRAM-SHA-256$") => return Err("the SCRAM secret is malformed"),
+        None if is_md5(&word) => {
             return Err("an md5 secret cannot verify SCRAM; set the password anew with \
                         password_encryption = 'scram-sha-256', and write what pg_authid has then");
         }
-        None if user.is_empty() || secret.is_empty() => return Err(FORM),
-        None => Entry::Password(secret.into_bytes()),
+        None if user.is_empty() || word.is_empty() => return Err(FORM),
+        None => {
+            let salt = mock.secret(user.as_bytes()).salt;
+            let secret = Secret::derive(word.as_bytes(), &salt);
+            Account { secret, password: Some(word.into_bytes()) }
+        }
     };
-    Ok((user.into_bytes(), entry))
+    Ok((user.into_bytes(), account))
 }
 
 /// A text in double quotes, and what stands behind it.
@@ -115,12 +125,9 @@ impl fmt::Debug for Users {
     }
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Secret(_) => "Secret",
-            Self::Password(_) => "Password",
-        })
+        f.write_str("Account")
     }
 }
 
@@ -136,10 +143,19 @@ mod tests {
             format!("; a comment\n\n\"app\" \"{SECRET}\"\r\n  \"o\"\"ne\"\t\"p w;\" \"more\"\n");
         let users = Users::parse(&text).unwrap();
         assert_eq!(users.len(), 2);
-        assert!(matches!(users.get(b"app"), Some(Entry::Secret(_))));
-        assert!(users.get(b"o\"ne") == Some(&Entry::Password(b"p w;".to_vec())));
-        assert!(users.get(b"nobody").is_none());
-        assert_eq!(format!("{users:?} {:?}", users.get(b"app")), "Users(2) Some(Secret)");
+        let app = users.account(b"app");
+        assert!(app.password.is_none() && Some(app.secret) == Secret::parse(SECRET));
+        assert!(users.account(b"o\"ne").password.as_deref() == Some(b"p w;"));
+        assert_eq!(format!("{users:?} {:?}", users.account(b"app")), "Users(2) Account");
+    }
+
+    #[test]
+    fn a_user_that_is_not_there_looks_like_one_with_a_password() {
+        let text = "\"app\" \"secret\"";
+        let salt = |text: &str, user: &[u8]| Users::parse(text).unwrap().account(user).secret.salt;
+        assert_eq!(salt(text, b"nobody").len(), salt(text, b"app").len());
+        assert_eq!(salt(text, b"nobody"), salt(text, b"nobody"));
+        assert_ne!(salt(text, b"nobody"), salt("\"app\" \"other\"", b"nobody"));
     }
 
     #[test]

@@ -12,10 +12,9 @@ use anyhow::Context as _;
 
 use crate::{
     config::{self, Config, Overrides, Settings},
+    proxy::access::Access,
     rules::{Action, AffectedRows, Glob, OnConflict, Rule},
 };
-
-use super::run::tls;
 
 /// Checks a rules file. What it says goes to `out`, and what is wrong with it to `err`; the exit
 /// status is 0 only if nothing is.
@@ -29,7 +28,7 @@ pub fn check(
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     match config::parse(&text, overrides) {
         Ok(config) => {
-            if let Err(error) = tls(&config.settings) {
+            if let Err(error) = Access::load(&config.settings) {
                 writeln!(err, "{name}: {error}")?;
                 return Ok(ExitCode::FAILURE);
             }
@@ -120,10 +119,11 @@ fn warning(rule: &Rule) -> Option<String> {
 
 /// Which clients cannot log in where both legs are encrypted.
 fn unbound(settings: &Settings) -> Option<String> {
-    settings.client_tls.as_ref().and(settings.server_tls.as_ref()).map(|_| {
+    let both = settings.client_tls.is_some() && settings.server_tls.is_some();
+    (both && settings.users.is_none()).then(|| {
         "warning: with TLS on both sides a client that binds its SCRAM login to the channel (libpq \
-         does, unless it is told channel_binding=disable) is refused, unless [client_tls] has the \
-         server's own certificate and key"
+         does, unless it is told channel_binding=disable) is refused, unless there is \
+         [auth] mode = \"scram\", or [client_tls] has the server's own certificate and key"
             .to_owned()
     })
 }

@@ -8,8 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Config, Overrides, Settings};
 use crate::proxy::Handle;
-
-use super::run::tls;
+use crate::proxy::access::Access;
 
 /// Reads a file that has no mistakes.
 pub(super) fn read(path: &Path, overrides: &Overrides) -> anyhow::Result<Config> {
@@ -50,15 +49,14 @@ impl Reload<'_> {
     fn reload(&self) {
         let file = self.path.display().to_string();
         let read = read(self.path, self.overrides);
-        match read.and_then(|config| Ok((tls(&config.settings)?, config))) {
-            Ok((tls, Config { settings, rules })) => {
-                self.handle.replace_tls(tls);
+        match read.and_then(|config| Ok((Access::load(&config.settings)?, config))) {
+            Ok((access, Config { settings, rules })) => {
+                self.handle.replace_access(access);
                 let count = rules.rules().len();
                 let generation = self.handle.replace_rules(rules);
                 tracing::info!(file, generation, rules = count, "rules reloaded");
                 if takes_restart(&self.settings, settings) {
-                    let event =
-                        "settings beside the rules and TLS have changed: they take a restart";
+                    let event = "settings beside the rules, TLS and users have changed: they take a restart";
                     tracing::warn!(file, "{event}");
                 }
             }
@@ -71,8 +69,8 @@ impl Reload<'_> {
     }
 }
 
-/// Whether there are changes beside the rules and TLS.
+/// Whether there are changes beside the rules, TLS and users.
 fn takes_restart(before: &Settings, now: Settings) -> bool {
     let (client_tls, server_tls) = (before.client_tls.clone(), before.server_tls.clone());
-    *before != Settings { client_tls, server_tls, ..now }
+    *before != Settings { client_tls, server_tls, users: before.users.clone(), ..now }
 }

@@ -6,7 +6,7 @@ use std::{io, io::Write as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Address, Config, Overrides};
-use crate::proxy::tls::{Tls, TlsError};
+use crate::proxy::access::Access;
 use crate::proxy::{Proxy, Settings};
 use crate::rules::Ruleset;
 
@@ -39,10 +39,10 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
 /// A proxy as a rules file describes it.
 pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> anyhow::Result<Proxy> {
     raise_descriptor_limit(settings.limits.connections);
-    let tls = tls(&settings)?;
+    let access = Access::load(&settings)?;
     let proxy = Proxy::bind(Settings {
         listen: settings.listen,
-        tls,
+        access,
         upstream: settings.upstream,
         admin: settings.admin,
         limits: settings.limits,
@@ -50,12 +50,6 @@ pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> anyhow::Result
         key_values: settings.log.key_values,
     })?;
     Ok(proxy)
-}
-
-/// Encryption as a rules file describes it, with the files that it names.
-pub(super) fn tls(settings: &config::Settings) -> Result<Tls, TlsError> {
-    let (client, server) = (settings.client_tls.as_ref(), settings.server_tls.as_ref());
-    Tls::load(client, server, &settings.upstream)
 }
 
 /// Two descriptors for each session, and some for the rest: as many as the system lets us have.

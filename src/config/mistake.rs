@@ -182,7 +182,7 @@ pub enum Problem {
     #[error(
         "mode \"allow\" together with [server_tls] would send clients into plain text silently: \
          SCRAM's channel binding fails between two TLS connections, and libpq then tries without \
-         encryption; write mode = \"require\""
+         encryption; write mode = \"require\", or [auth] mode = \"scram\""
     )]
     SilentFallback,
     /// A conflict is to update the row, and nothing says with what.

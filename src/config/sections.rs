@@ -1,4 +1,4 @@
-//! `[proxy]`, `[client_tls]`, `[server_tls]`, `[log]`, `[limits]` and `[admin]` become [`Settings`].
+//! `[proxy]`, `[client_tls]`, `[server_tls]`, `[auth]`, `[log]`, `[limits]` and `[admin]` become [`Settings`].
 
 use std::collections::HashSet;
 
@@ -26,14 +26,26 @@ pub(super) fn read(
     let admin = read_admin(root, &listen, reader);
     let client_tls = tls::read_client(root, reader);
     let server_tls = tls::read_server(root, upstream.as_ref().map(|it| &it.value), reader);
-    tls::reject_silent_fallback(client_tls.as_ref(), server_tls.as_ref(), reader);
+    let users = tls::read_users(root, reader);
+    if users.is_none() {
+        tls::reject_silent_fallback(client_tls.as_ref(), server_tls.as_ref(), reader);
+    }
 
     let client_tls = client_tls.map(|it| it.value);
     let upstream = upstream?;
     if listen.iter().chain(&admin).any(|it| *it == upstream.value) {
         reader.reject(upstream.at, Problem::Loop(upstream.value.to_string()));
     }
-    Some(Settings { listen, upstream: upstream.value, client_tls, server_tls, log, limits, admin })
+    Some(Settings {
+        listen,
+        upstream: upstream.value,
+        client_tls,
+        server_tls,
+        users,
+        log,
+        limits,
+        admin,
+    })
 }
 
 fn read_listen(

@@ -34,9 +34,6 @@ pub(super) fn check_section(name: &str) -> Option<Problem> {
     if SECTIONS.iter().any(|it| it.name == name) {
         return None;
     }
-    if LATER_SECTIONS.contains(&name) {
-        return Some(Problem::Unavailable(format!("[{name}]")));
-    }
     let known = SECTIONS.iter().map(|it| it.name);
     let hint = home(name).unwrap_or_else(|| Hint::of(name, known));
     Some(Problem::UnknownSection { name: name.to_owned(), hint })
@@ -85,6 +82,9 @@ pub(super) const SERVER_TLS: Shape = Shape {
     later: &[],
 };
 
+pub(super) const AUTH: Shape =
+    Shape { name: "auth", label: "[auth]", keys: &["mode", "users"], later: &[] };
+
 pub(super) const RULE: Shape = Shape {
     name: "rule",
     label: "[[rule]]",
@@ -113,7 +113,5 @@ pub(super) const RULE: Shape = Shape {
 pub(super) const DEFAULTS: Shape =
     Shape { name: "defaults", label: "[defaults]", keys: &["action"], later: &[] };
 
-pub(super) const SECTIONS: [&Shape; 8] =
-    [&PROXY, &CLIENT_TLS, &SERVER_TLS, &LOG, &LIMITS, &ADMIN, &DEFAULTS, &RULE];
-
-pub(super) const LATER_SECTIONS: [&str; 1] = ["auth"];
+pub(super) const SECTIONS: [&Shape; 9] =
+    [&PROXY, &CLIENT_TLS, &SERVER_TLS, &AUTH, &LOG, &LIMITS, &ADMIN, &DEFAULTS, &RULE];

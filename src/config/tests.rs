@@ -191,7 +191,7 @@ fn sections_and_types_that_are_wrong_are_told() {
             "[database]",
             &[
                 &format!("1:1: {missing}"),
-                "1:2: unknown section \"database\"; known are proxy, client_tls, server_tls, log, limits, admin, defaults, rule",
+                "1:2: unknown section \"database\"; known are proxy, client_tls, server_tls, auth, log, limits, admin, defaults, rule",
             ],
         ),
     ];
@@ -369,8 +369,8 @@ fn each_mistake_in_a_rule_has_its_message_and_position() {
             r#"5:27: max_absorbed_per_minute "-1" is out of range: from 0 to 1000000"#,
         ),
         ("[[rule.test]]", "5:8: [[rule.test]] is not available in this version"),
-        ("[auth]", "5:2: [auth] is not available in this version"),
-        ("[auth]", "5:2: [auth] is not available in this version"),
+        ("[auth]", "5:2: mode is missing in [auth]; write it like mode = \"scram\""),
+        ("[auth]", "5:2: mode is missing in [auth]; write it like mode = \"scram\""),
         ("owner = \"\"", "5:9: owner is empty; give it a value or leave the key out"),
         ("reason = 1", "5:10: reason must be a string, not an integer"),
         ("  é = 1", "5:3: invalid unquoted key, expected letters, numbers, `-`, `_`"),

@@ -1,5 +1,5 @@
-//! `[client_tls]` and `[server_tls]`: encryption on either side. The files are named here, and read
-//! by who uses them.
+//! `[client_tls]`, `[server_tls]` and `[auth]`: encryption on either side, and who makes sure of
+//! clients. The files are named here, and read by who uses them.
 
 use std::path::PathBuf;
 
@@ -8,8 +8,8 @@ use toml::de::DeTable;
 use super::{
     Address, Problem,
     reader::{Placed, Reader, Section},
-    shape::{CLIENT_TLS, SERVER_TLS},
-    value::{self, ClientMode},
+    shape::{AUTH, CLIENT_TLS, SERVER_TLS},
+    value::{self, AuthMode, ClientMode},
 };
 
 /// Encryption between clients and the proxy.
@@ -92,6 +92,27 @@ pub enum Roots {
     File(PathBuf),
     /// Those that the system trusts.
     System,
+}
+
+/// The users file of `[auth]`, where the proxy makes sure of clients by itself.
+pub(super) fn read_users(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Option<PathBuf> {
+    let section = reader.section(root, &AUTH);
+    let mode = reader.value(&section, "mode", &value::AUTH_MODE);
+    let users = reader.value(&section, "users", &value::FILE);
+    if section.is_written() {
+        reader.require(&section, "mode", "mode = \"scram\"");
+    }
+    match (mode?.value, users) {
+        (AuthMode::Relay, None) => None,
+        (AuthMode::Relay, Some(users)) => {
+            reader.reject(users.at, Problem::Alone { key: "users", other: "mode = \"scram\"" });
+            None
+        }
+        (AuthMode::Scram, users) => {
+            reader.require(&section, "users", "users = \"/etc/pgabsorb/userlist.txt\"");
+            Some(users?.value)
+        }
+    }
 }
 
 pub(super) fn read_client(

@@ -65,6 +65,17 @@ pub(super) const CLIENT_CERTIFICATE: Kind<bool> = text("\"optional\" or \"requir
     word(key, it, &[("optional", false), ("require", true)])
 });
 
+pub(super) const AUTH_MODE: Kind<AuthMode> = text("\"relay\" or \"scram\"", |key, it| {
+    word(key, it, &[("relay", AuthMode::Relay), ("scram", AuthMode::Scram)])
+});
+
+/// Who makes sure of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AuthMode {
+    Relay,
+    Scram,
+}
+
 pub(super) const SERVER_MODE: Kind<Option<ServerMode>> =
     text("\"disable\", \"prefer\", \"require\", \"verify-ca\" or \"verify-full\"", |key, it| {
         use ServerMode::{Prefer, Require, VerifyCa, VerifyFull};

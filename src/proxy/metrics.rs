@@ -31,13 +31,16 @@ const CONSTRAINT_SERIES: usize = 1000;
 const OTHER: &str = "other";
 
 /// Why clients get no session: what [`Refusal::reason`] may be for them.
-const REFUSALS: [&str; 7] = [
+const REFUSALS: [&str; 10] = [
     "server_unreachable",
     "server_timeout",
     "server_tls",
     "too_many_sessions",
     "repeated_request",
     "unencrypted",
+    "not_authenticated",
+    "login_timeout",
+    "server_login",
     "stopping",
 ];
 

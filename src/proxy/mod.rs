@@ -4,12 +4,14 @@
 //! single-threaded runtime with a read buffer that its sessions share. A client connection has
 //! one server connection of its own, so nothing is pooled and a cancel needs no table.
 
+pub mod access;
 mod admin;
 mod breaker;
 mod catalogs;
 mod connection;
 mod greeting;
 pub mod log;
+mod login;
 mod metrics;
 mod readiness;
 mod refusal;
@@ -38,13 +40,13 @@ use tokio_util::task::TaskTracker;
 use crate::config::{Address, KeyValues, Limits};
 use crate::rules::Ruleset;
 
+use access::Access;
 use admin::Admin;
 use catalogs::LIFETIME;
 use metrics::Metrics;
 use ruling::Rulings;
 use socket::{Detached, Listener, Socket};
 use stopping::Stopping;
-use tls::Tls;
 
 /// Connections that may wait for a worker to take them over; behind them, nothing is accepted.
 const ARRIVALS: usize = 256;
@@ -65,8 +67,8 @@ pub struct Settings {
     pub listen: Vec<Address>,
     /// The server.
     pub upstream: Address,
-    /// Encryption on both legs.
-    pub tls: Tls,
+    /// Encryption on both legs, and the users that the proxy makes sure of.
+    pub access: Access,
     /// Where health and metrics are told, if anywhere.
     pub admin: Option<Address>,
     /// Numbers of connections, times and sizes.
@@ -97,7 +99,7 @@ pub enum StartError {
 #[derive(Debug)]
 struct Shared {
     upstream: Address,
-    tls: ArcSwap<Tls>,
+    access: ArcSwap<Access>,
     limits: Limits,
     rulings: Arc<Rulings>,
     key_values: log::KeyLog,
@@ -130,7 +132,7 @@ impl Proxy {
         let admin = settings.admin.map(Admin::bind).transpose()?;
         let shared = Arc::new(Shared {
             upstream: settings.upstream,
-            tls: ArcSwap::from_pointee(settings.tls),
+            access: ArcSwap::from_pointee(settings.access),
             sessions: Semaphore::new(settings.limits.connections),
             limits: settings.limits,
             metrics: Metrics::new(&settings.rules),
@@ -205,9 +207,9 @@ impl Handle {
         self.shared.rulings.replace(rules)
     }
 
-    /// Encrypts connections that begin from here on with these.
-    pub fn replace_tls(&self, tls: Tls) {
-        self.shared.tls.store(Arc::new(tls));
+    /// Goes by other certificates and users for connections that begin from here on.
+    pub fn replace_access(&self, access: Access) {
+        self.shared.access.store(Arc::new(access));
     }
 
     /// Other rules were meant to be in force, and cannot be.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::auth;
 use crate::wire::backend::SqlState;
 
 /// What a client is told when the proxy itself cannot go on.
@@ -38,9 +39,33 @@ pub(super) enum Refusal {
     #[error("pgabsorb could not speak TLS with the server at {0}: {1}")]
     ServerTls(String, io::Error),
     #[error(
-        "channel binding cannot pass from one TLS connection to another: use channel_binding=disable in the client, or give pgabsorb the server's own certificate and key"
+        "channel binding cannot pass from one TLS connection to another: use \
+         channel_binding=disable in the client, or [auth] mode = \"scram\" or the server's own \
+         certificate and key in pgabsorb"
     )]
     ChannelBinding,
+    /// As the server says it, whether the user exists or not.
+    #[error("{}", match why {
+        auth::Refused::Password => format!("password authentication failed for user \"{user}\""),
+        why => why.to_string(),
+    })]
+    NotVerified { user: String, why: auth::Refused },
+    #[error("expected SASL response, got message type {0}")]
+    NoAnswer(u8),
+    #[error("pgabsorb could not log in at the server: {0}")]
+    Login(auth::LoginError),
+    #[error(
+        "pgabsorb could not log in at the server: it asks for the password itself, and the users \
+         file has only a SCRAM secret for this user"
+    )]
+    NeedsPassword,
+    #[error(
+        "pgabsorb could not log in at the server: it asks for authentication method {0}, which \
+         [auth] mode = \"scram\" does not know"
+    )]
+    Method(i32),
+    #[error("pgabsorb has no random numbers")]
+    NoRandomNumbers,
 }
 
 impl Refusal {
@@ -58,6 +83,9 @@ impl Refusal {
             Self::Unencrypted => "unencrypted",
             Self::NoServerTls(_) | Self::ServerTls(..) => "server_tls",
             Self::ChannelBinding => "channel_binding",
+            Self::NotVerified { .. } | Self::NoAnswer(_) => "not_authenticated",
+            Self::Login(_) | Self::NeedsPassword | Self::Method(_) => "server_login",
+            Self::NoRandomNumbers => "no_random_numbers",
         }
     }
 
@@ -72,10 +100,19 @@ impl Refusal {
             Self::Full(_) => b"53300",
             Self::RepeatedRequest(_) => b"0A000",
             Self::Stopping => b"57P01",
-            Self::Violation(_) => b"08P01",
+            Self::Violation(_)
+            | Self::NoAnswer(_)
+            | Self::NotVerified { why: auth::Refused::Malformed, .. } => b"08P01",
             Self::ServerLost(_) => b"08006",
             Self::NotLoggedIn => b"57014",
-            Self::Unencrypted | Self::ChannelBinding => b"28000",
+            Self::NotVerified { why: auth::Refused::Password, .. } => b"28P01",
+            Self::Unencrypted
+            | Self::ChannelBinding
+            | Self::NotVerified { .. }
+            | Self::Login(_)
+            | Self::NeedsPassword
+            | Self::Method(_) => b"28000",
+            Self::NoRandomNumbers => b"58000",
         })
     }
 }

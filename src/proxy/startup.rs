@@ -7,15 +7,18 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
+use crate::auth::Binding;
 use crate::rules::{NAME_BYTES, Origin};
 use crate::session::login::ChannelBinding;
 use crate::session::{Session, Setup};
 use crate::wire::build;
 use crate::wire::startup::StartupParameters;
 
+use super::access::Access;
 use super::connection::{Connection, End};
 use super::greeting::{self, Asked, Greeting, Rejected};
 use super::log::SessionLog;
+use super::login::{Failed, Login};
 use super::metrics::Present;
 use super::refusal::Refusal;
 use super::ruling::Follower;
@@ -37,12 +40,13 @@ pub(super) async fn serve(
     peer: String,
 ) {
     let startup_timeout = shared.limits.startup_timeout;
-    let tls = shared.tls.load_full();
-    let heard = timeout(startup_timeout, greeting::hear(client, tls.client.as_ref()));
+    let access = shared.access.load_full();
+    let heard = timeout(startup_timeout, greeting::hear(client, access.tls.client.as_ref()));
     let Some(heard) = shared.stopping.or(heard).await else { return };
     match heard {
         Ok(Ok(Greeting { client, packet, asked: Asked::Session(parameters) })) => {
-            session(&shared, &scratch, client, packet, parameters, peer).await;
+            let arrival = Arrival { client, packet, parameters, peer, access };
+            session(&shared, &scratch, arrival).await;
         }
         Ok(Ok(Greeting { client, packet, asked: Asked::Cancel })) => {
             cancel(&shared, client, &packet).await;
@@ -61,23 +65,32 @@ pub(super) async fn serve(
     }
 }
 
-async fn session(
-    shared: &Arc<Shared>,
-    scratch: &super::Scratch,
+/// A client that asks for a session.
+struct Arrival {
     client: Socket,
     packet: Vec<u8>,
     parameters: StartupParameters,
     peer: String,
-) {
+    access: Arc<Access>,
+}
+
+async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arrival) {
+    let Arrival { mut client, packet, parameters, peer, access } = arrival;
     let Ok(permit) = shared.sessions.try_acquire() else {
         return refuse(shared, client, &Refusal::Full(shared.limits.connections)).await;
     };
-    let server = match upstream::connect(shared, &packet).await {
+    let begun = upstream::connect(shared, &packet).await.map_err(Failed::Refused);
+    let begun = match begun {
+        Ok(mut server) => {
+            log_in(shared, &access, &mut client, &mut server, &parameters).await.map(|()| server)
+        }
+        Err(failed) => Err(failed),
+    };
+    let server = match begun {
         Ok(server) => server,
-        Err(refusal) => {
+        Err(failed) => {
             drop(permit);
-            tracing::warn!(client = peer, %refusal, "a session could not begin");
-            return refuse(shared, client, &refusal).await;
+            return fail(shared, client, &peer, failed).await;
         }
     };
     let place = Place { _present: shared.metrics.session(), _permit: permit };
@@ -85,20 +98,56 @@ async fn session(
     if !parameters.is_protocol_3() {
         return splice(shared, client, server).await;
     }
-    let channel_binding = channel_binding(shared, &client, &server);
+    let channel_binding = channel_binding(&access, &client, &server);
     let session = Session::new(setup(shared, &parameters, channel_binding));
     let follower = Follower::new(&shared.rulings, &parameters);
-    drop(parameters);
+    drop((parameters, access));
     let connection = Connection::new(session, follower, client, server);
     run(shared, scratch, connection, place, peer).await;
 }
 
+/// Makes sure of the client, where that is for the proxy to do.
+async fn log_in(
+    shared: &Shared,
+    access: &Access,
+    client: &mut Socket,
+    server: &mut Socket,
+    parameters: &StartupParameters,
+) -> Result<(), Failed> {
+    let Some(users) = access.users.as_ref().filter(|_| parameters.is_protocol_3()) else {
+        return Ok(());
+    };
+    let leg = access.tls.client.as_ref().filter(|_| client.is_encrypted());
+    let clients_end = leg.map_or(Binding::None, |leg| leg.end_point.clone());
+    let user = cut(&parameters.user);
+    let login = Login { client, server, user, clients_end }.run(users);
+    match shared.stopping.or(timeout(shared.limits.startup_timeout, login)).await {
+        None => Err(Refusal::Stopping.into()),
+        Some(Err(_)) => Err(Refusal::NotLoggedIn.into()),
+        Some(Ok(ended)) => ended,
+    }
+}
+
+/// Ends a client that got no session.
+async fn fail(shared: &Shared, client: Socket, peer: &str, failed: Failed) {
+    match failed {
+        Failed::Told => close(client, None).await,
+        Failed::Client(error) => {
+            tracing::debug!(client = peer, %error, "a client was gone before it was logged in");
+        }
+        Failed::Refused(refusal) => {
+            tracing::warn!(client = peer, %refusal, "a session could not begin");
+            refuse(shared, client, &refusal).await;
+        }
+    }
+}
+
 /// Whether a login of this client's could be bound to a channel, and to which.
-fn channel_binding(shared: &Shared, client: &Socket, server: &Socket) -> ChannelBinding {
-    let tls = shared.tls.load();
+fn channel_binding(access: &Access, client: &Socket, server: &Socket) -> ChannelBinding {
     match (client.is_encrypted(), server.peer_certificate()) {
+        _ if access.users.is_some() => ChannelBinding::Passes,
         (false, Some(_)) => ChannelBinding::Withheld,
-        (true, Some(certificate)) if !tls.is_same_certificate(certificate) => {
+        (true, Some(certificate)) if !access.tls.is_same_certificate(certificate) => {
             ChannelBinding::Refused
         }
         _ => ChannelBinding::Passes,

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ring::digest;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -16,7 +17,9 @@ use rustls::{SignatureScheme, SupportedProtocolVersion, version};
 use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use x509_cert::der::Decode as _;
 
+use crate::auth::Binding;
 use crate::config::{Address, ClientTls, Identity, Roots, ServerMode, ServerTls};
 
 /// What a client that starts with TLS, without asking, has to name: see the manual's
@@ -40,6 +43,8 @@ pub(super) struct ClientLeg {
     acceptor: TlsAcceptor,
     /// The proxy's own certificate.
     certificate: CertificateDer<'static>,
+    /// What clients may bind their login to.
+    pub(super) end_point: Binding,
 }
 
 /// Encryption between the proxy and the server.
@@ -141,7 +146,8 @@ impl ClientLeg {
             )
         })?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { required: settings.required, acceptor, certificate })
+        let end_point = end_point(&certificate);
+        Ok(Self { required: settings.required, acceptor, certificate, end_point })
     }
 
     /// The handshake with a client.
@@ -181,6 +187,27 @@ impl ServerLeg {
     pub(super) async fn connect(&self, server: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         Ok(TlsStream::Client(self.connector.connect(self.name.clone(), server).await?))
     }
+}
+
+/// What a login is bound to by whoever has been shown this certificate: its hash, by the algorithm
+/// that it was signed with, but never by MD5 or SHA-1
+/// ([RFC 5929, section 4.1](https://www.rfc-editor.org/rfc/rfc5929#section-4.1)). None for the
+/// algorithms that have no hash of their own; PostgreSQL has no binding there either.
+pub(super) fn end_point(certificate: &CertificateDer<'_>) -> Binding {
+    let parsed = x509_cert::Certificate::from_der(certificate);
+    let oid = parsed.map(|it| it.signature_algorithm().oid.to_string()).unwrap_or_default();
+    let algorithm = match oid.as_str() {
+        // MD5, SHA-1 and SHA-256 with RSA, SHA-1 and SHA-256 with ECDSA.
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.10045.4.3.2" => &digest::SHA256,
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => &digest::SHA384,
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => &digest::SHA512,
+        _ => return Binding::None,
+    };
+    Binding::EndPoint(digest::digest(algorithm, certificate).as_ref().to_vec())
 }
 
 impl std::fmt::Debug for ClientLeg {
@@ -343,5 +370,5 @@ impl TlsError {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    Arc::new(rustls::crypto::ring::default_provider())
 }

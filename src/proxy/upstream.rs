@@ -35,9 +35,9 @@ pub(super) async fn reach(shared: &Shared, limit: Duration) -> Result<Socket, Re
 async fn encrypted(shared: &Shared) -> Result<Socket, Refusal> {
     let name = || shared.upstream.to_string();
     let gone = |error| Refusal::Unreachable(name(), error);
-    let tls = shared.tls.load_full();
+    let access = shared.access.load_full();
     let mut server = Socket::connect(&shared.upstream).await.map_err(gone)?;
-    let Some(leg) = &tls.server else { return Ok(server) };
+    let Some(leg) = &access.tls.server else { return Ok(server) };
     server.write_all(SSL_REQUEST_PACKET).await.map_err(gone)?;
     // One byte and no more: what comes behind it is the handshake's, or spoils it
     // (CVE-2021-23222). An error's text is not shown: nobody vouches for it (CVE-2024-10977).

@@ -71,7 +71,8 @@ impl Session {
 
     /// The client answers. `false` if that goes nowhere.
     pub(super) fn password(&mut self, frame: &Frame<'_>) -> bool {
-        if self.reads_login(b'p') && frontend::sasl_mechanism(frame.body()) == Some(PLUS) {
+        let chosen = frontend::sasl_initial_response(frame.body()).map(|(mechanism, _)| mechanism);
+        if self.reads_login(b'p') && chosen == Some(PLUS) {
             self.login = Login::Refused;
         }
         self.login != Login::Refused

@@ -206,7 +206,7 @@ pub fn data_row(mut body: &[u8]) -> Option<Vec<Option<&[u8]>>> {
 /// other request to authenticate.
 #[must_use]
 pub fn sasl_mechanisms(mut body: &[u8]) -> Option<Vec<&[u8]>> {
-    (take_i32(&mut body)? == AUTHENTICATION_SASL).then_some(())?;
+    (take_i32(&mut body)? == authentication::SASL).then_some(())?;
     let mut mechanisms = Vec::new();
     loop {
         match take_str(&mut body)? {
@@ -216,9 +216,28 @@ pub fn sasl_mechanisms(mut body: &[u8]) -> Option<Vec<&[u8]>> {
     }
 }
 
-/// Of the [message
+/// Reads the body of an Authentication message: its code, and what stands behind it.
+#[must_use]
+pub fn authentication_request(mut body: &[u8]) -> Option<(i32, &[u8])> {
+    Some((take_i32(&mut body)?, body))
+}
+
+/// The codes of Authentication messages, of the [message
 /// formats](https://www.postgresql.org/docs/current/protocol-message-formats.html).
-pub(super) const AUTHENTICATION_SASL: i32 = 10;
+pub mod authentication {
+    /// The login is done.
+    pub const OK: i32 = 0;
+    /// The password in plain text.
+    pub const CLEARTEXT_PASSWORD: i32 = 3;
+    /// The password by MD5; four bytes of salt follow.
+    pub const MD5_PASSWORD: i32 = 5;
+    /// One of the SASL mechanisms that follow.
+    pub const SASL: i32 = 10;
+    /// SASL goes on, with what follows.
+    pub const SASL_CONTINUE: i32 = 11;
+    /// SASL is done, with what follows.
+    pub const SASL_FINAL: i32 = 12;
+}
 
 /// Whether a message's fields matter, and so must be waited for.
 #[must_use]

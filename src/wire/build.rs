@@ -10,7 +10,7 @@ use pgwire::messages::extendedquery::{
 };
 use pgwire::messages::response::{CommandComplete, ErrorResponse};
 
-use super::backend::{AUTHENTICATION_SASL, SqlState};
+use super::backend::{SqlState, authentication};
 use super::frame::HEADER;
 
 /// The OID of the type `bytea[]`.
@@ -52,9 +52,35 @@ pub fn fatal(code: SqlState, message: &str) -> Bytes {
 #[must_use]
 pub fn sasl_mechanisms(mechanisms: &[&[u8]]) -> Bytes {
     let list = mechanisms.iter().flat_map(|it| [*it, b"\0"]);
-    let code = AUTHENTICATION_SASL.to_be_bytes();
+    let code = authentication::SASL.to_be_bytes();
     let body: Vec<_> = iter::once(&code[..]).chain(list).chain(iter::once(&b"\0"[..])).collect();
     frame(b'R', &body)
+}
+
+/// An Authentication message: its code, and what stands behind that.
+#[must_use]
+pub fn authentication(code: i32, data: &[u8]) -> Bytes {
+    frame(b'R', &[&code.to_be_bytes(), data])
+}
+
+/// A SASLInitialResponse.
+#[must_use]
+pub fn sasl_initial_response(mechanism: &str, data: &[u8]) -> Bytes {
+    // A message of SCRAM's has some hundred bytes.
+    let length = i32::try_from(data.len()).unwrap_or(i32::MAX);
+    frame(b'p', &[mechanism.as_bytes(), b"\0", &length.to_be_bytes(), data])
+}
+
+/// A SASLResponse or a PasswordMessage, which has a zero byte at its end.
+#[must_use]
+pub fn password(data: &[u8]) -> Bytes {
+    frame(b'p', &[data])
+}
+
+/// A message as it came.
+#[must_use]
+pub fn message(tag: u8, body: &[u8]) -> Bytes {
+    frame(tag, &[body])
 }
 
 /// A Flush.

@@ -52,10 +52,14 @@ pub enum FrontendMessage<'a> {
     Other(u8),
 }
 
-/// Reads the body of a SASLInitialResponse: the mechanism that the client has chosen.
+/// Reads the body of a SASLInitialResponse: the mechanism that the client has chosen, and its first
+/// message, `None` if it sent none.
 #[must_use]
-pub fn sasl_mechanism(mut body: &[u8]) -> Option<&[u8]> {
-    take_str(&mut body)
+pub fn sasl_initial_response(mut body: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
+    let mechanism = take_str(&mut body)?;
+    let length = take_i32(&mut body)?;
+    let data = usize::try_from(length).ok().filter(|length| *length == body.len()).map(|_| body);
+    Some((mechanism, data))
 }
 
 /// A parameter of a Bind, by its number from 1, if it is in text format and not NULL; `values` is

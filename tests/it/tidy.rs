@@ -45,6 +45,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("toml::", &["config"]),
     ("rustls::", &["proxy"]),
     ("tokio_rustls::", &["proxy"]),
+    ("postgres_protocol::", &["proxy"]),
     ("ring::", &["auth", "proxy"]),
     ("stringprep::", &["auth"]),
     ("x509_cert::", &["proxy"]),

@@ -5,6 +5,7 @@ mod certificates;
 mod files;
 mod greeting;
 mod matrix;
+mod scram;
 mod upstream;
 
 use std::path::PathBuf;
@@ -45,8 +46,7 @@ fn options() -> Options {
         .hba("local all all trust")
         .hba("host all postgres 127.0.0.1/32 trust")
         .hba("host all trust 127.0.0.1/32 trust")
-        .hba("hostssl all scram,tls 127.0.0.1/32 scram-sha-256")
-        .hba("hostnossl all scram 127.0.0.1/32 scram-sha-256")
+        .hba("host all scram,salted 127.0.0.1/32 scram-sha-256")
         .hba("host all md5 127.0.0.1/32 md5")
         .hba("host all password 127.0.0.1/32 password")
         .hba("hostnossl all plain 127.0.0.1/32 trust")

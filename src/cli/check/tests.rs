@@ -60,13 +60,13 @@ fn a_good_file_is_told_in_words() {
 
 #[test]
 fn a_bad_file_is_told_mistake_by_mistake() {
-    let (status, out, err) = checked("[proxy]\nupstraem = \"127.0.0.1:5432\"\n[auth]\n");
+    let (status, out, err) = checked("[proxy]\nupstraem = \"127.0.0.1:5432\"\nlisten = 1\n");
     assert_eq!(
         err,
         "rules.toml:1:2: upstream is missing in [proxy]; write it like \
          upstream = \"127.0.0.1:5432\"\n\
          rules.toml:2:1: unknown key \"upstraem\" in [proxy]; did you mean \"upstream\"?\n\
-         rules.toml:3:2: [auth] is not available in this version\n\
+         rules.toml:3:10: listen must be an address or a list of them, not an integer\n\
          3 mistakes in rules.toml\n"
     );
     assert_eq!((status, out.as_str()), (ExitCode::FAILURE, ""));

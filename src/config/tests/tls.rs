@@ -89,6 +89,27 @@ fn no_client_is_sent_into_plain_text_silently() {
     let found = mistakes(&text);
     assert!(found[0].starts_with("4:8: mode \"allow\" together with [server_tls]"), "{found:?}");
     assert_eq!(found.len(), 1);
+    let scram = "[auth]\nmode = \"scram\"\nusers = \"u\"\n";
+    assert!(parse(&(text + scram)).is_ok(), "here the proxy itself is what clients bind to");
+}
+
+#[test]
+fn users_are_for_scram() {
+    let read = |text: &str| parse(&format!("{PROXY}\n{text}")).unwrap().settings.users;
+    assert_eq!(read("[auth]\nmode = \"relay\""), None);
+    assert_eq!(read("[auth]\nmode = \"scram\"\nusers = \"u\""), Some("u".into()));
+    for (text, expected) in [
+        (
+            "[auth]\nmode = \"scram\"",
+            "3:2: users is missing in [auth]; write it like users = \"/etc/pgabsorb/userlist.txt\"",
+        ),
+        (
+            "[auth]\nmode = \"relay\"\nusers = \"u\"",
+            "5:9: users means nothing without mode = \"scram\"",
+        ),
+    ] {
+        assert_eq!(mistakes(&format!("{PROXY}\n{text}")), [expected]);
+    }
 }
 
 #[test]

@@ -150,6 +150,9 @@ fn each_reason_to_refuse_a_session_is_there_from_the_start() {
         Refusal::Full(1),
         Refusal::RepeatedRequest(1),
         Refusal::Unencrypted,
+        Refusal::NoAnswer(b'X'),
+        Refusal::NotLoggedIn,
+        Refusal::NeedsPassword,
         Refusal::NoServerTls("a:1".to_owned()),
         Refusal::Stopping,
     ] {

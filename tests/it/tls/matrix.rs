@@ -9,7 +9,7 @@ use super::{client_tls, proxy, server_tls};
 
 /// What became of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Login {
+pub enum Login {
     /// It worked; the client's leg was plain.
     Plain,
     /// It worked; the client's leg was encrypted.
@@ -22,6 +22,8 @@ enum Login {
     Unbound,
     /// The server refused it.
     Rejected,
+    /// The password was wrong.
+    WrongPassword,
 }
 
 use Login::{Insists, OnlyTls, Plain, Rejected, Tls, Unbound};
@@ -108,7 +110,7 @@ fn a_client_certificate_is_the_proxys() {
     assert_eq!(psql(&conninfo(&without, "cert", "disable", "prefer")), Rejected);
 }
 
-fn holds(config: &str, expected: [Login; 9]) {
+pub fn holds(config: &str, expected: [Login; 9]) {
     let proxy = proxy(config);
     let clients = CLIENTS.map(|(ssl, binding)| conninfo(&proxy, "scram", ssl, binding));
     let seen = [
@@ -122,7 +124,7 @@ fn holds(config: &str, expected: [Login; 9]) {
     }
 }
 
-fn conninfo(proxy: &Process, user: &str, sslmode: &str, channel_binding: &str) -> String {
+pub fn conninfo(proxy: &Process, user: &str, sslmode: &str, channel_binding: &str) -> String {
     let port = proxy.address().port();
     format!(
         "host=localhost hostaddr=127.0.0.1 port={port} user={user} password=secret dbname=postgres \
@@ -130,7 +132,17 @@ fn conninfo(proxy: &Process, user: &str, sslmode: &str, channel_binding: &str) -
     )
 }
 
-fn psql(conninfo: &str) -> Login {
+pub fn psql(conninfo: &str) -> Login {
+    let (worked, printed) = run(conninfo);
+    login(worked, printed.contains("SSL connection"), &printed)
+}
+
+/// All that psql has to say.
+pub fn printed(conninfo: &str) -> String {
+    run(conninfo).1
+}
+
+fn run(conninfo: &str) -> (bool, String) {
     let output = Command::new("psql")
         .args(["-X", "-d", conninfo, "-c", "\\conninfo"])
         .env_remove("PGSSLMODE")
@@ -138,7 +150,7 @@ fn psql(conninfo: &str) -> Login {
         .output()
         .unwrap();
     let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    login(output.status.success(), printed.contains("SSL connection"), &printed)
+    (output.status.success(), printed)
 }
 
 /// The newer libpq, for all clients in one process.
@@ -166,6 +178,7 @@ fn login(worked: bool, encrypted: bool, printed: &str) -> Login {
         ("server does not support SSL", Insists),
         ("hannel binding required", Insists),
         ("hannel binding is required", Insists),
+        ("password authentication failed", Login::WrongPassword),
         ("certificate authentication failed", Rejected),
         ("requires a valid client certificate", Rejected),
     ];
