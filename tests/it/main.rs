@@ -46,6 +46,12 @@ mod bulk;
 // The program itself: its sockets, limits, signals, log and command line.
 mod shell;
 
+// What is said of rules against a database is so.
+mod check;
+
+// Suggested rules are valid, and list what they say.
+mod suggest;
+
 // Real drivers see listed duplicates succeed, and everything else as it is.
 mod drivers;
 

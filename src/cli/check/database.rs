@@ -13,6 +13,7 @@ use crate::cli::live::hall::{Hall, admits, lists};
 use crate::cli::live::inventory::Inventory;
 use crate::cli::live::server::{self, Server};
 use crate::cli::live::verdict;
+use crate::proxy;
 use crate::rules::{Action, Escaped, Glob, Rule, Ruleset};
 
 use super::missing;
@@ -24,13 +25,17 @@ pub(super) fn check(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> anyhow::Result<bool> {
+    if urls.is_empty() {
+        return Ok(true);
+    }
+    let in_force = proxy::in_force(rules);
     let mut reports = Vec::new();
     for url in urls {
-        reports.push(report(url, rules)?);
+        reports.push(report(url, &in_force)?);
     }
     forgive_absent(&mut reports);
     for report in &reports {
-        write!(out, "{}", report.text(rules))?;
+        write!(out, "{}", report.text(rules, &in_force))?;
     }
     for (index, rule) in rules.rules().iter().enumerate() {
         if reports.iter().all(|it| it.rules.get(index).is_some_and(Checked::is_elsewhere)) {
@@ -99,11 +104,12 @@ impl Report {
         self.rules.iter().map(Checked::errors).sum()
     }
 
-    fn text(&self, rules: &Ruleset) -> String {
+    fn text(&self, rules: &Ruleset, in_force: &Ruleset) -> String {
         let mut text = format!("\n{}\n", self.title);
-        for (rule, checked) in rules.rules().iter().zip(&self.rules) {
+        let both = rules.rules().iter().zip(in_force.rules());
+        for ((rule, in_force), checked) in both.zip(&self.rules) {
             // Writing to a String cannot fail.
-            let _ = write!(text, "\nrule \"{}\"{}\n", rule.id, standing(rule));
+            let _ = write!(text, "\nrule \"{}\"{}\n", rule.id, standing(rule, in_force));
             match checked {
                 Checked::Elsewhere(why) => {
                     let _ = writeln!(text, "  not checked here: {why}");
@@ -121,10 +127,13 @@ impl Report {
 }
 
 /// What a rule does not do yet.
-fn standing(rule: &Rule) -> &'static str {
-    match rule.action {
-        Action::Absorb | Action::Alert => "",
-        Action::Observe => ": only observes; with action = \"absorb\" it would do this",
+fn standing(rule: &Rule, in_force: &Rule) -> &'static str {
+    match (rule.action, in_force.action) {
+        (Action::Absorb, Action::Observe) => {
+            ": has expired, and only observes; else it would do this"
+        }
+        (_, Action::Observe) => ": only observes; with action = \"absorb\" it would do this",
+        (_, Action::Absorb | Action::Alert) => "",
     }
 }
 

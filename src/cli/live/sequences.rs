@@ -103,7 +103,7 @@ const PATIENCE: &str = "5s";
 /// What a column's default depends on, or, of an identity, what depends on the column.
 const SEQUENCES: &str = r"
 WITH key AS (
-    SELECT i.indrelid AS relation, a.attnum, a.attname
+    SELECT i.indrelid AS relation, a.attnum, a.attname, a.atttypid
     FROM pg_catalog.pg_index i
     CROSS JOIN LATERAL (SELECT (i.indkey::pg_catalog.int2[])[0 : COALESCE(
         (pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'indnkeyatts')::pg_catalog.int4,
@@ -132,10 +132,12 @@ WITH key AS (
 )
 SELECT pg_catalog.format('%I.%I', sn.nspname, s.relname), pg_catalog.format('%I', f.attname),
     pg_catalog.format('%I.%I', tn.nspname, t.relname), q.seqincrement,
-    pg_catalog.format('SELECT pg_catalog.setval(%L, (SELECT pg_catalog.%s(%I) FROM %I.%I));',
+    pg_catalog.format('SELECT pg_catalog.setval(%L, (SELECT pg_catalog.%s(%I)%s FROM %I.%I));',
         pg_catalog.format('%I.%I', sn.nspname, s.relname),
         CASE WHEN q.seqincrement OPERATOR(pg_catalog.>) 0 THEN 'max' ELSE 'min' END,
-        f.attname, tn.nspname, t.relname)
+        f.attname,
+        CASE WHEN f.atttypid OPERATOR(pg_catalog.=) 'numeric'::pg_catalog.regtype THEN '::pg_catalog.int8' END,
+        tn.nspname, t.relname)
 FROM filled f
 JOIN pg_catalog.pg_class s ON s.oid OPERATOR(pg_catalog.=) f.sequence
 JOIN pg_catalog.pg_namespace sn ON sn.oid OPERATOR(pg_catalog.=) s.relnamespace

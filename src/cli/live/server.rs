@@ -21,7 +21,7 @@ pub(in crate::cli) fn begin(client: &mut Client) -> anyhow::Result<Transaction<'
     let mut transaction =
         client.build_transaction().read_only(true).start().context("cannot begin a transaction")?;
     transaction
-        .batch_execute("SET LOCAL standard_conforming_strings = on; SET LOCAL lock_timeout = '2s'")
+        .batch_execute("SET LOCAL standard_conforming_strings = on; SET LOCAL lock_timeout = '3s'")
         .context("cannot set up the transaction")?;
     Ok(transaction)
 }

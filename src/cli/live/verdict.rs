@@ -176,7 +176,7 @@ impl Trial<'_> {
         statement: &Statement,
         text: &str,
     ) -> anyhow::Result<Option<Refusal>> {
-        if self.hall.server.is_standby {
+        if self.hall.server.is_standby || self.untried.is_some() {
             return Ok(None);
         }
         let Some(plain) = statement::refusal(transaction, &statement.text)? else {
