@@ -16,7 +16,7 @@ use crate::support::wire::{Wire, startup};
 
 fn suggest(arguments: &[&str]) -> Command {
     let mut command = command();
-    command.env_remove("PGABSORB_DATABASE").arg("suggest").args(arguments);
+    command.arg("suggest").args(arguments);
     command
 }
 

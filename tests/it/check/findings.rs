@@ -206,6 +206,7 @@ fn a_sequence_that_is_behind_its_column_is_told_with_the_statement_that_repairs_
     let database = Database::new();
     database.sql(
         "CREATE TABLE serial (id serial PRIMARY KEY); INSERT INTO serial VALUES (1), (7);
+         CREATE TABLE edge (id serial PRIMARY KEY); INSERT INTO edge VALUES (1);
          CREATE TABLE \"My identity\" (\"I d\" int GENERATED ALWAYS AS IDENTITY
             CONSTRAINT identity_pkey PRIMARY KEY);
          INSERT INTO \"My identity\" OVERRIDING SYSTEM VALUE VALUES (3);
@@ -227,6 +228,10 @@ fn a_sequence_that_is_behind_its_column_is_told_with_the_statement_that_repairs_
         (
             "serial-pkey",
             "public.serial_id_seq is behind its column: it gives 1 next, and id has reached 7.",
+        ),
+        (
+            "edge-pkey",
+            "public.edge_id_seq is behind its column: it gives 1 next, and id has reached 1.",
         ),
         (
             "identity-pkey",

@@ -49,7 +49,7 @@ fn run(rules: &str, configure: impl FnOnce(&mut Command)) -> Said {
     let config = folder.path().join("rules.toml");
     std::fs::write(&config, format!("[proxy]\nupstream = '127.0.0.1:5432'\n{rules}")).unwrap();
     let mut command = command();
-    command.env_remove("PGABSORB_DATABASE").env_remove("PGPASSWORD");
+    command.env_remove("PGPASSWORD");
     command.arg("check").arg("--config").arg(&config);
     configure(&mut command);
     said(&mut command)
