@@ -170,11 +170,18 @@ fn what_becomes_of_each_statement_is_what_check_says() {
         for (shape, values) in SHAPES {
             // Without RETURNING's own need of SELECT, as `check` has it.
             let values = values.replace("RETURNING n", "RETURNING 1");
-            wire.query(&format!("INSERT INTO public.{} (id, n) {values}", kind.name));
-            count += 1;
-            let conflict = conflict(&proxy, count);
+            let insert = format!("INSERT INTO public.{} (id, n) {values}", kind.name);
             let predicted = predicted(&said, kind.name, shape);
-            assert_eq!(outcome(&conflict), predicted, "{}, {shape}\n{}", kind.name, said.out);
+            wire.query(&insert);
+            let alone = conflict(&proxy, count + 1);
+            assert_eq!(outcome(&alone), predicted, "{}, {shape}\n{}", kind.name, said.out);
+            wire.query("BEGIN");
+            wire.query(&insert);
+            wire.query("ROLLBACK");
+            count += 2;
+            let inside = conflict(&proxy, count);
+            let same = (inside["outcome"] == "absorbed") == (predicted == "absorbed");
+            assert!(same, "{}, {shape} inside BEGIN: {inside}\n{}", kind.name, said.out);
             fates.insert(predicted);
         }
     }

@@ -217,8 +217,15 @@ fn a_sequence_that_is_behind_its_column_is_told_with_the_statement_that_repairs_
          CREATE TABLE halves (id numeric DEFAULT nextval('s') PRIMARY KEY);
          INSERT INTO halves VALUES (0.5)",
     );
-    let names =
-        ["serial_pkey", "identity_pkey", "own_pkey", "good_pkey", "empty_pkey", "halves_pkey"];
+    let names = [
+        "serial_pkey",
+        "edge_pkey",
+        "identity_pkey",
+        "own_pkey",
+        "good_pkey",
+        "empty_pkey",
+        "halves_pkey",
+    ];
     let rules: Vec<_> = names.map(|name| rule(&name.replace('_', "-"), name, "")).into();
     let urls = [url(&database, "postgres")];
     let said = check(&rules.concat(), &urls);
