@@ -155,9 +155,9 @@ impl Trial<'_> {
 
     /// What is known of this table, in the place of words for all.
     fn why(&self, words: &str) -> String {
-        if self.item.deferrable {
+        if words == words::INDEX && self.item.deferrable {
             "the constraint is DEFERRABLE; make it anew as NOT DEFERRABLE".to_owned()
-        } else if !self.item.valid {
+        } else if words == words::INDEX && !self.item.valid {
             "the index is not valid: what was to build it, or to attach a partition's, is not \
              complete; REINDEX it, or drop it and build it again"
                 .to_owned()

@@ -6,7 +6,7 @@ use crate::session::rewrite::Doubt;
 /// Why the error is shown.
 pub(super) fn reason(reason: Reason) -> &'static str {
     match reason {
-        Reason::Deferred => "the constraint is deferrable, or its index is not valid",
+        Reason::Deferred => INDEX,
         Reason::NotPlainTable => NOT_PLAIN,
         Reason::NoConflictTarget => "no ON CONFLICT could name this constraint alone",
         Reason::Returning => "the rule has its errors shown",
@@ -25,7 +25,7 @@ pub(super) fn doubt(doubt: Doubt) -> &'static str {
         Doubt::RowSecurity => "row-level security applies to this user",
         Doubt::Isolation => "the isolation level is not READ COMMITTED",
         Doubt::Privileges => "the user may not read the key, or not update the table",
-        Doubt::Index => "the index is deferrable, or not valid",
+        Doubt::Index => INDEX,
         Doubt::NoConflictTarget => {
             "another index has the same key, or several rules want this table rewritten and not all \
              its constraints are listed"
@@ -40,6 +40,9 @@ pub(super) fn doubt(doubt: Doubt) -> &'static str {
         Doubt::Encoding => "positions in errors could not be told",
     }
 }
+
+/// Of what it is known which of them holds.
+pub(super) const INDEX: &str = "the constraint is deferrable, or its index is not valid";
 
 /// Of what there is a list.
 pub(super) const NOT_PLAIN: &str =

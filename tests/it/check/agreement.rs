@@ -92,7 +92,7 @@ const KINDS: [Kind; 13] = [
 ];
 
 /// A rule that is not about a table of its own.
-const ALSO: &str = "[[rule]]\nid = 'also'\nconstraint = 'pair_2'\n";
+const ALSO: &str = "[[rule]]\nid = 'also'\nconstraint = 'pair_2'\nstrategy = 'rewrite'\n";
 
 /// A database with all the tables, and a user who may do what is not taken away.
 fn stage() -> (Database, String) {
