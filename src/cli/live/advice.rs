@@ -49,8 +49,8 @@ fn of_sequence(
     };
     Ok(match state {
         State::Good => Finding::note(format!(
-            "the key {column} is filled by the sequence {name}: a duplicate is more often a sequence \
-             that was set back than an event that came twice"
+            "the key {column} is filled by the sequence {name}: a duplicate is more often a \
+             sequence that was set back than an event that came twice"
         )),
         State::Behind { next, reached, repair } => Finding::advice(format!(
             "the sequence {name} is behind its column: it gives {next} next, and {column} has \
@@ -85,8 +85,8 @@ fn of_user(hall: &Hall<'_>, rule: &Rule) -> Option<Finding> {
     (!admits(&rule.users, user)).then(|| {
         let globs: Vec<_> = rule.users.iter().map(ToString::to_string).collect();
         Finding::note(format!(
-            "rights and policies are those of {}, and the rule is for {}: connect as such a user to \
-             see its own",
+            "rights and policies are those of {}, and the rule is for {}: connect as such a user \
+             to see its own",
             Escaped(user),
             globs.join(" or ")
         ))
@@ -117,8 +117,8 @@ fn of_security(hall: &Hall<'_>, table: &Table) -> Option<Finding> {
     match table.security {
         Security::Off => None,
         Security::Bypassed => Some(Finding::note(format!(
-            "row-level security is on, and does not apply to {user}; for whom it applies, nothing is \
-             rewritten (row_security), and what runs again may be refused by a policy (redo_failed)"
+            "row-level security is on, and does not apply to {user}; for whom it applies, nothing \
+             is rewritten (row_security), and what runs again may be refused by a policy (redo_failed)"
         ))),
         Security::Active => Some(Finding::note(format!(
             "row-level security applies to {user}: nothing is rewritten (row_security), and what \
@@ -172,7 +172,8 @@ fn of_heirs(table: &Table) -> Option<Finding> {
             count => format!("{count} tables inherit"),
         };
         Finding::note(format!(
-            "{those} from it: the key does not reach their rows, and each has constraints of its own"
+            "{those} from it: the key does not reach their rows, and each has constraints of its \
+             own"
         ))
     })
 }

@@ -1,8 +1,8 @@
 //! A session of the proxy's, played with a client that is made up.
 //!
 //! What it asks the catalog goes to the real server, in the very words that it has for it; the
-//! client's statement goes nowhere: the duplicate key that answers it is made up too. So what is said
-//! of a rule is not what somebody thinks that the proxy does: it is what the proxy does.
+//! client's statement goes nowhere: the duplicate key that answers it is made up too. So what is
+//! said of a rule is not what somebody thinks that the proxy does: it is what the proxy does.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Sequences that fill a listed key, and whether one has fallen behind its column: after a restore, or
-//! rows that came with their keys, the next number is one that is taken.
+//! Sequences that fill a listed key, and whether one has fallen behind its column: after a restore,
+//! or rows that came with their keys, the next number is one that is taken.
 
 use anyhow::Context as _;
 use postgres::{Row, Transaction};
@@ -128,7 +128,8 @@ WITH key AS (
     JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) f.oid
         AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass
         AND d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass
-    WHERE pg_catalog.pg_get_expr(f.adbin, f.adrelid) OPERATOR(pg_catalog.~) $re$^nextval\('([^']|'')*'::regclass\)$$re$
+    WHERE pg_catalog.pg_get_expr(f.adbin, f.adrelid) OPERATOR(pg_catalog.~)
+        $re$^nextval\('([^']|'')*'::regclass\)$$re$
 )
 SELECT pg_catalog.format('%I.%I', sn.nspname, s.relname), pg_catalog.format('%I', f.attname),
     pg_catalog.format('%I.%I', tn.nspname, t.relname), q.seqincrement,
@@ -136,7 +137,8 @@ SELECT pg_catalog.format('%I.%I', sn.nspname, s.relname), pg_catalog.format('%I'
         pg_catalog.format('%I.%I', sn.nspname, s.relname),
         CASE WHEN q.seqincrement OPERATOR(pg_catalog.>) 0 THEN 'max' ELSE 'min' END,
         f.attname,
-        CASE WHEN f.atttypid OPERATOR(pg_catalog.=) 'numeric'::pg_catalog.regtype THEN '::pg_catalog.int8' END,
+        CASE WHEN f.atttypid OPERATOR(pg_catalog.=) 'numeric'::pg_catalog.regtype
+            THEN '::pg_catalog.int8' END,
         tn.nspname, t.relname)
 FROM filled f
 JOIN pg_catalog.pg_class s ON s.oid OPERATOR(pg_catalog.=) f.sequence

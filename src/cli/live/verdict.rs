@@ -1,5 +1,5 @@
-//! What a rule does about one constraint: played through with a session of the proxy's, and asked of
-//! the server where only it can tell.
+//! What a rule does about one constraint: played through with a session of the proxy's, and asked
+//! of the server where only it can tell.
 
 use std::sync::Arc;
 
@@ -183,7 +183,8 @@ impl Trial<'_> {
             return statement::refusal(transaction, text);
         };
         let untried = Finding::note(format!(
-            "what runs again or is rewritten could not be tried, since the INSERT itself is refused: {}",
+            "what runs again or is rewritten could not be tried, since the INSERT itself is refused: \
+             {}",
             plain.message
         ));
         self.untried = Some(untried);

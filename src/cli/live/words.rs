@@ -27,8 +27,8 @@ pub(super) fn doubt(doubt: Doubt) -> &'static str {
         Doubt::Privileges => "the user may not read the key, or not update the table",
         Doubt::Index => INDEX,
         Doubt::NoConflictTarget => {
-            "another index has the same key, or several rules want this table rewritten and not all \
-             its constraints are listed"
+            "another index has the same key, or several rules want this table rewritten and not \
+             all its constraints are listed"
         }
         Doubt::Ambiguous => {
             "other tables have the name, and the server cannot be made to tell them apart"

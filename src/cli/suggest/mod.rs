@@ -39,8 +39,8 @@ pub fn from_database(url: &str, wanted: &Wanted, out: &mut impl Write) -> anyhow
     write(out, tables::entries(url, wanted)?)
 }
 
-/// Suggests rules for the constraints whose duplicate keys a log tells of, `-` being standard input;
-/// what of it could not be read is said on `err`.
+/// Suggests rules for the constraints whose duplicate keys a log tells of, `-` being standard
+/// input; what of it could not be read is said on `err`.
 pub fn from_log(
     path: &Path,
     wanted: &Wanted,

@@ -92,7 +92,8 @@ impl Ids {
     }
 }
 
-/// The file's text: exact names first, so that no pattern hides one, and no rule that never matches.
+/// The file's text: exact names first, so that no pattern hides one, and no rule that never
+/// matches.
 pub(super) fn text(mut entries: Vec<Entry>) -> anyhow::Result<String> {
     entries.sort_by_key(|entry| matches!(entry, Entry::Rule(stub, _) if stub.is_pattern()));
     let rules = entries.iter().filter_map(|entry| match entry {

@@ -1,4 +1,5 @@
-//! `pgabsorb check --database`: what it finds in a real database, and that it is what the proxy does.
+//! `pgabsorb check --database`: what it finds in a real database, and that it is what the proxy
+//! does.
 
 mod agreement;
 mod findings;
