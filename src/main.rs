@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use pgabsorb::cli;
+use pgabsorb::cli::suggest::{self, Wanted};
 use pgabsorb::config::{Address, Overrides};
+use pgabsorb::rules::Glob;
 
 /// A PostgreSQL proxy that turns listed duplicate-key errors into success, as if the INSERT had
 /// been written with ON CONFLICT DO NOTHING.
@@ -21,7 +23,10 @@ enum Command {
     /// Run the proxy.
     Run(File),
     /// Check a rules file: list every mistake, or say what each rule does.
-    Check(File),
+    Check(Check),
+    /// Suggest rules that only observe, for the unique constraints of a database, or for those whose
+    /// duplicate keys a log tells of.
+    Suggest(Suggest),
     /// See it work: a throwaway PostgreSQL, webhooks delivered several times, and the proxy.
     Demo,
 }
@@ -39,6 +44,50 @@ struct File {
     upstream: Option<Address>,
 }
 
+#[derive(Debug, clap::Args)]
+struct Check {
+    #[command(flatten)]
+    file: File,
+    /// Check the rules against this database too, as the user that it names; may be given several
+    /// times. It is only read.
+    #[arg(long, env = "PGABSORB_DATABASE", hide_env_values = true, value_name = "URL")]
+    database: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Suggest {
+    /// Suggest what this database has. It is only read.
+    #[arg(long, env = "PGABSORB_DATABASE", hide_env_values = true, value_name = "URL")]
+    #[arg(required_unless_present = "log")]
+    database: Option<String>,
+    /// Suggest what this log tells of, in place of a database: the proxy's own in JSON, or the
+    /// server's (log_destination = jsonlog); - is standard input.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Only of these schemas; * and ? as in a rule.
+    #[arg(long, value_parser = Glob::new, value_name = "PATTERN")]
+    schema: Option<Glob>,
+    /// Only of these tables; * and ? as in a rule.
+    #[arg(long, value_parser = Glob::new, value_name = "PATTERN")]
+    table: Option<Glob>,
+    /// Keys that a sequence fills, too: a duplicate there is more often a sequence that was set back.
+    #[arg(long)]
+    all: bool,
+}
+
+impl Suggest {
+    fn run(self) -> anyhow::Result<()> {
+        let Self { database, log, schema, table, all: sequences } = self;
+        let wanted = Wanted { schema, table, sequences };
+        let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+        match (log, database) {
+            (Some(log), _) => suggest::from_log(&log, &wanted, &mut out, &mut err),
+            (None, Some(database)) => suggest::from_database(&database, &wanted, &mut out),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 impl File {
     fn overrides(&self) -> Overrides {
         Overrides { listen: self.listen.clone(), upstream: self.upstream.clone() }
@@ -50,12 +99,14 @@ fn main() -> ExitCode {
         Command::Run(file) => {
             cli::run::run(&file.config, &file.overrides()).map(|()| ExitCode::SUCCESS)
         }
-        Command::Check(file) => cli::check::check(
+        Command::Check(Check { file, database }) => cli::check::check(
             &file.config,
             &file.overrides(),
+            &database,
             &mut std::io::stdout(),
             &mut std::io::stderr(),
         ),
+        Command::Suggest(suggest) => suggest.run().map(|()| ExitCode::SUCCESS),
         Command::Demo => cli::demo::demo(),
     };
     result.unwrap_or_else(|error| {

@@ -1,5 +1,8 @@
 //! `pgabsorb check`: every mistake of a rules file, or what it says in words.
 
+mod database;
+mod missing;
+
 use std::{
     fmt::{self, Write as _},
     fs,
@@ -16,11 +19,12 @@ use crate::{
     rules::{Action, AffectedRows, Glob, OnConflict, Rule},
 };
 
-/// Checks a rules file. What it says goes to `out`, and what is wrong with it to `err`; the exit
-/// status is 0 only if nothing is.
+/// Checks a rules file, and then its rules against databases. What it says goes to `out`, and what
+/// is wrong with the file to `err`; the exit status is 0 only if nothing is.
 pub fn check(
     path: &Path,
     overrides: &Overrides,
+    databases: &[String],
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> anyhow::Result<ExitCode> {
@@ -33,7 +37,8 @@ pub fn check(
                 return Ok(ExitCode::FAILURE);
             }
             write!(out, "{}", summary(&name, &config))?;
-            Ok(ExitCode::SUCCESS)
+            let good = database::check(databases, &config.rules, out, err)?;
+            Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Err(mistakes) => {
             writeln!(err, "{}", mistakes.in_file(&name))?;

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 
 use anyhow::Context as _;
-use postgres::config::SslMode;
+use postgres::config::{Host, SslMode};
 use postgres::{Client, Config, NoTls};
 
 /// How a database is told to the commands.
@@ -26,9 +26,29 @@ pub(super) fn connect(url: &str) -> anyhow::Result<Client> {
         config.get_ssl_mode() != SslMode::Require,
         "sslmode=require: TLS is not built yet"
     );
-    let mut client = config.connect(NoTls).context("cannot connect to the database")?;
+    let place = place(&config);
+    let mut client = config.connect(NoTls).with_context(|| format!("cannot connect to {place}"))?;
     client
         .batch_execute("SET default_transaction_read_only = on; SET statement_timeout = '30s'")
         .context("cannot set up the session")?;
     Ok(client)
 }
+
+/// Where the database is, without the password.
+fn place(config: &Config) -> String {
+    let mut ports = config.get_ports().iter().cycle();
+    let hosts = config.get_hosts().iter().map(|host| {
+        let port = ports.next().copied().unwrap_or(DEFAULT_PORT);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            Host::Unix(path) => format!("{}:{port}", path.display()),
+        }
+    });
+    let hosts: Vec<_> = hosts.collect();
+    let hosts = if hosts.is_empty() { "no host".to_owned() } else { hosts.join(" or ") };
+    let user = config.get_user().unwrap_or("the default user");
+    let database = config.get_dbname().unwrap_or(user);
+    format!("database {database} on {hosts} as {user}")
+}
+
+const DEFAULT_PORT: u16 = 5432;

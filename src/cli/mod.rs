@@ -2,10 +2,11 @@
 //! log or answer to standard output.
 
 pub mod check;
-#[expect(dead_code, reason = "check and suggest are to use it")]
 mod database;
 pub mod demo;
+mod live;
 mod logging;
 mod reload;
 pub mod run;
+pub mod suggest;
 pub mod throwaway;

@@ -45,6 +45,7 @@ use admin::Admin;
 use catalogs::LIFETIME;
 use metrics::Metrics;
 use ruling::Rulings;
+pub(crate) use ruling::in_force;
 use socket::{Detached, Listener, Socket};
 use stopping::Stopping;
 

@@ -136,6 +136,11 @@ fn today() -> Option<Date> {
     Date::new(now.get(..10)?).ok()
 }
 
+/// The rules as a proxy that starts now goes by them.
+pub(crate) fn in_force(rules: &Ruleset) -> Ruleset {
+    on(rules, today())
+}
+
 fn on(rules: &Ruleset, today: Option<Date>) -> Ruleset {
     today.map_or_else(|| rules.clone(), |today| rules.on(today))
 }

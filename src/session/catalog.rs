@@ -230,7 +230,8 @@ pub(super) fn byte_array(items: &[&str]) -> String {
 /// What a conflict target names has to be qualified as well: for that `search_path` is set, until
 /// the end of the transaction or the rollback to a savepoint before it. A constraint is named; for
 /// an index that is none, its key and predicate are written out, unless those of another one are
-/// the same.
+/// the same. Reading a column's name takes no lock on its table; only the texts of expressions and
+/// predicates do, which are asked for where there are any.
 const LOOKUP: &str = r#"
 WITH RECURSIVE listed (relation) AS (
     SELECT DISTINCT i.indrelid
@@ -253,8 +254,11 @@ WITH RECURSIVE listed (relation) AS (
     SELECT pg_catalog.set_config('search_path', 'pg_catalog', true) IS NOT NULL
 ), keyed AS (
     SELECT i.*, count.keys, CASE WHEN (SELECT is_set FROM path) THEN (
-        SELECT pg_catalog.array_agg(pg_catalog.pg_get_indexdef(i.indexrelid, a.attnum, false) ORDER BY a.attnum)
+        SELECT pg_catalog.array_agg(COALESCE(pg_catalog.quote_ident(c.attname),
+            pg_catalog.pg_get_indexdef(i.indexrelid, a.attnum, false)) ORDER BY a.attnum)
         FROM pg_catalog.pg_attribute a
+        LEFT JOIN pg_catalog.pg_attribute c ON c.attrelid OPERATOR(pg_catalog.=) i.indrelid
+          AND c.attnum OPERATOR(pg_catalog.=) i.indkey[a.attnum OPERATOR(pg_catalog.-) 1]
         WHERE a.attrelid OPERATOR(pg_catalog.=) i.indexrelid
           AND a.attnum OPERATOR(pg_catalog.<=) count.keys
         ) END AS key

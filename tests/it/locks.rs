@@ -1,5 +1,6 @@
-//! What a long transaction of guarded INSERTs leaves at the server while it is open: of savepoints
-//! that are not released each would hold a lock, until there is no memory for more.
+//! What the server's locks have to do with it. A long transaction of guarded INSERTs leaves few of
+//! them: of savepoints that are not released each would hold a lock, until there is no memory for
+//! more. And a lookup waits for none that an INSERT would not wait for.
 
 use crate::support::postgres::Database;
 use crate::support::proxy::Proxy;
@@ -30,6 +31,26 @@ fn a_long_transaction_of_pipelines_holds_one_lock() {
         [wire::pbe(&text(number), &[]), sync].concat()
     };
     check(call, ends);
+}
+
+/// `ALTER TABLE` and `VACUUM FULL` hold such a lock for as long as they take.
+#[test]
+fn a_locked_table_holds_up_no_inserts_into_others() {
+    let database = Database::new();
+    database.sql(
+        "CREATE TABLE held (id int PRIMARY KEY, \"Two\" int UNIQUE);
+         CREATE TABLE many (id int PRIMARY KEY); INSERT INTO many VALUES (1)",
+    );
+    let held = "[[rule]]\nid = 'held'\nconstraint = 'held_*'\nstrategy = 'rewrite'\n";
+    let proxy = Proxy::start(&format!("{RULES}{held}"));
+    let packet = startup(&[("database", &database.name), ("options", "-c lock_timeout=20s")]);
+    let mut locker = Wire::connect(crate::support::postgres::server().address(), &packet);
+    locker.query("BEGIN; LOCK TABLE held");
+    let mut wire = Wire::connect(proxy.address(), &packet);
+    for text in ["INSERT INTO many VALUES (1)", "INSERT INTO many VALUES (1), (2)"] {
+        let reply = lines(&wire.query(text));
+        assert!(reply.contains("INSERT 0 "), "{reply}");
+    }
 }
 
 /// Now and then a duplicate, and now and then one with a row that is none.

@@ -49,6 +49,12 @@ mod shell;
 // Encryption on either leg or both: who may log in, and what an attacker comes to.
 mod tls;
 
+// What is said of rules against a database is so.
+mod check;
+
+// Suggested rules are valid, and list what they say.
+mod suggest;
+
 // Real drivers see listed duplicates succeed, and everything else as it is.
 mod drivers;
 

@@ -46,7 +46,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls::", &["proxy"]),
     ("tokio_rustls::", &["proxy"]),
     ("postgres_protocol::", &["proxy"]),
-    ("ring::", &["auth", "proxy"]),
+    ("use ring::", &["auth", "proxy"]),
     ("stringprep::", &["auth"]),
     ("x509_cert::", &["proxy"]),
     ("socket2::", &["proxy"]),

@@ -8,7 +8,7 @@ fn checked(text: &str) -> (ExitCode, String, String) {
     let path = folder.path().join("rules.toml");
     fs::write(&path, text).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let status = check(&path, &Overrides::default(), &mut out, &mut err).unwrap();
+    let status = check(&path, &Overrides::default(), &[], &mut out, &mut err).unwrap();
     let prefix = format!("{}/", folder.path().display());
     let said = |bytes| String::from_utf8(bytes).unwrap().replace(&prefix, "");
     (status, said(out), said(err))
@@ -76,7 +76,7 @@ fn a_bad_file_is_told_mistake_by_mistake() {
 fn a_file_that_cannot_be_read_is_an_error_with_its_path_and_reason() {
     let path = PathBuf::from("/nowhere/rules.toml");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let error = check(&path, &Overrides::default(), &mut out, &mut err).unwrap_err();
+    let error = check(&path, &Overrides::default(), &[], &mut out, &mut err).unwrap_err();
     let text = format!("{error:#}");
     assert_eq!(text, "cannot read /nowhere/rules.toml: No such file or directory (os error 2)");
 }

@@ -121,7 +121,7 @@ impl Drop for Process {
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgabsorb"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for name in ["PGABSORB_CONFIG", "PGABSORB_LISTEN", "PGABSORB_UPSTREAM"] {
+    for name in ["PGABSORB_CONFIG", "PGABSORB_DATABASE", "PGABSORB_LISTEN", "PGABSORB_UPSTREAM"] {
         command.env_remove(name);
     }
     command
