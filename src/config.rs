@@ -70,6 +70,8 @@ pub struct Overrides {
 pub struct Settings {
     /// Where clients connect; never empty, no address twice.
     pub listen: Vec<Address>,
+    /// Whether other processes may listen in the same places, and share the clients.
+    pub reuse_port: bool,
     /// The server.
     pub upstream: Address,
     /// Encryption between clients and the proxy, if there may be any.
@@ -162,6 +164,10 @@ pub struct Limits {
     pub startup_timeout: Duration,
     /// The longest message, in bytes, that is looked at; longer ones pass unseen.
     pub inspect: usize,
+    /// How long clients may still come when the proxy is to drain, and is not ready any more.
+    pub drain_delay: Duration,
+    /// How long sessions may take to come to the end of their transactions after that.
+    pub drain_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -171,6 +177,8 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             startup_timeout: Duration::from_mins(1),
             inspect: 1 << 20,
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::from_secs(30),
         }
     }
 }

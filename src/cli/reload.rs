@@ -31,7 +31,7 @@ pub(super) struct Reload<'a> {
 
 impl Reload<'_> {
     /// Reads the file at each SIGHUP, and never ends.
-    pub(super) async fn at_each_signal(&self) {
+    pub(super) async fn at_each_signal<T>(&self) -> T {
         let mut hangups = match signal(SignalKind::hangup()) {
             Ok(hangups) => hangups,
             Err(error) => {
@@ -42,7 +42,7 @@ impl Reload<'_> {
         while hangups.recv().await.is_some() {
             self.reload();
         }
-        std::future::pending::<()>().await;
+        std::future::pending().await
     }
 
     /// Puts the file's rules in force if it has no mistakes at all; else those of before stay.

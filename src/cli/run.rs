@@ -3,18 +3,18 @@
 use std::path::Path;
 use std::{io, io::Write as _};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Address, Config, Overrides};
 use crate::proxy::access::Access;
-use crate::proxy::{Proxy, Settings};
+use crate::proxy::{Proxy, Settings, Stop};
 use crate::rules::Ruleset;
 
 use super::logging;
 use super::reload::{self, Reload};
 
 /// Reads the rules file, binds, says so in one line on standard error, and serves until SIGTERM
-/// or SIGINT. At SIGHUP it reads the rules anew.
+/// (its sessions end between transactions) or SIGINT (at once). At SIGHUP it reads the rules anew.
 pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     let Config { settings, rules } = reload::read(path, overrides)?;
     let _flushed_at_end = logging::start(&settings.log)?;
@@ -25,11 +25,13 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     let ready =
         format!("pgabsorb ready: listening on {addresses}, forwarding to {upstream}{admin}");
     let reload = Reload { path, overrides, settings, handle: proxy.handle() };
-    proxy.run(async {
+    let mut signals = None;
+    proxy.run(async || {
+        let signals = signals.get_or_insert_with(|| Signals::new(|| say(&ready)));
         tokio::select! {
             biased;
-            () = reload.at_each_signal() => {}
-            () = stopped(|| say(&ready)) => {}
+            never = reload.at_each_signal() => never,
+            stop = signals.stop() => stop,
         }
     })?;
     say("pgabsorb stopped");
@@ -42,6 +44,7 @@ pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> anyhow::Result
     let access = Access::load(&settings)?;
     let proxy = Proxy::bind(Settings {
         listen: settings.listen,
+        reuse_port: settings.reuse_port,
         access,
         upstream: settings.upstream,
         admin: settings.admin,
@@ -69,17 +72,31 @@ fn raise_descriptor_limit(connections: usize) {
 /// Descriptors for listeners, logs, event queues, and connections that are not sessions.
 const SPARE_DESCRIPTORS: u64 = 128;
 
-/// Resolves at SIGTERM or SIGINT; `heard` is called when they no longer end the process at once.
-pub(super) async fn stopped(heard: impl FnOnce()) {
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    heard();
-    let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        tracing::error!("no signal handler could be installed: only SIGKILL stops this process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, which no longer end the process at once.
+pub(super) struct Signals(Option<(Signal, Signal)>);
+
+impl Signals {
+    /// Hears them from here on, which `heard` is to tell.
+    pub(super) fn new(heard: impl FnOnce()) -> Self {
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+        heard();
+        let (Ok(terminate), Ok(interrupt)) = signals else {
+            let event = "no signal handler could be installed: only SIGKILL stops this process";
+            tracing::error!("{event}");
+            return Self(None);
+        };
+        Self(Some((terminate, interrupt)))
+    }
+
+    /// The next one: a service manager's is for the sessions to come to an end, a person's is not.
+    pub(super) async fn stop(&mut self) -> Stop {
+        let Some((terminate, interrupt)) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => Stop::Drain,
+            _ = interrupt.recv() => Stop::Now,
+        }
     }
 }
 

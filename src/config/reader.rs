@@ -146,6 +146,7 @@ impl<'a> Reader<'a> {
         let text = match (kind.written, value.get_ref()) {
             (Written::Text, DeValue::String(text)) => Cow::Borrowed(text.as_ref()),
             (Written::Integer, DeValue::Integer(it)) => Cow::Owned(decimal(it)),
+            (Written::Boolean, DeValue::Boolean(it)) => Cow::Owned(it.to_string()),
             (Written::Date, DeValue::Datetime(it)) => Cow::Owned(it.to_string()),
             (_, other) => {
                 self.reject_type(key, kind.expected, at, other);
@@ -200,6 +201,7 @@ pub(super) struct Kind<T> {
 pub(super) enum Written {
     Text,
     Integer,
+    Boolean,
     /// Without quotes; a time behind it is left to be refused.
     Date,
 }

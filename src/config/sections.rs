@@ -21,6 +21,7 @@ pub(super) fn read(
     let proxy = reader.section(root, &PROXY);
     let listen = read_listen(&proxy, overrides, reader);
     let upstream = read_upstream(&proxy, overrides, reader);
+    let reuse_port = reader.value(&proxy, "reuse_port", &value::SWITCH);
     let log = read_log(root, reader);
     let limits = read_limits(root, reader);
     let admin = read_admin(root, &listen, reader);
@@ -36,8 +37,10 @@ pub(super) fn read(
     if listen.iter().chain(&admin).any(|it| *it == upstream.value) {
         reader.reject(upstream.at, Problem::Loop(upstream.value.to_string()));
     }
+    let reuse_port = reuse_port.is_some_and(|it| it.value);
     Some(Settings {
         listen,
+        reuse_port,
         upstream: upstream.value,
         client_tls,
         server_tls,
@@ -105,6 +108,8 @@ fn read_limits(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Limits {
     set(&mut limits.connections, reader.value(&section, "connections", &value::CONNECTIONS));
     set(&mut limits.connect_timeout, reader.value(&section, "connect_timeout", &value::TIMEOUT));
     set(&mut limits.startup_timeout, reader.value(&section, "startup_timeout", &value::TIMEOUT));
+    set(&mut limits.drain_delay, reader.value(&section, "drain_delay", &value::DELAY));
+    set(&mut limits.drain_timeout, reader.value(&section, "drain_timeout", &value::DELAY));
     set(&mut limits.inspect, reader.value(&section, "inspect", &value::INSPECT));
     limits
 }

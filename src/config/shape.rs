@@ -47,7 +47,7 @@ fn home(key: &str) -> Option<Hint> {
 pub(super) const PROXY: Shape = Shape {
     name: "proxy",
     label: "[proxy]",
-    keys: &["listen", "upstream"],
+    keys: &["listen", "upstream", "reuse_port"],
     later: &[("target_session_attrs", "target_session_attrs")],
 };
 
@@ -61,7 +61,14 @@ pub(super) const LOG: Shape = Shape {
 pub(super) const LIMITS: Shape = Shape {
     name: "limits",
     label: "[limits]",
-    keys: &["connections", "connect_timeout", "startup_timeout", "inspect"],
+    keys: &[
+        "connections",
+        "connect_timeout",
+        "startup_timeout",
+        "inspect",
+        "drain_delay",
+        "drain_timeout",
+    ],
     later: &[],
 };
 

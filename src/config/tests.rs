@@ -84,6 +84,7 @@ fn every_setting_is_read() {
         [proxy]
         listen = ["[::]:6000", "unix:/run/pgabsorb:5432"]
         upstream = "db.internal:5433"
+        reuse_port = true
         [log]
         format = "text"
         key_values = "hash"
@@ -94,8 +95,11 @@ fn every_setting_is_read() {
         connect_timeout = "1m 30s"
         startup_timeout = "500ms"
         inspect = "16 MB"
+        drain_delay = "0s"
+        drain_timeout = "1m 30s"
     "#;
     let settings = parse(text).unwrap().settings;
+    assert!(settings.reuse_port);
     let socket = Address::Unix { path: "/run/pgabsorb/.s.PGSQL.5432".into() };
     assert_eq!(settings.listen, [tcp("::", 6000), socket]);
     assert_eq!(settings.upstream, tcp("db.internal", 5433));
@@ -111,6 +115,8 @@ fn every_setting_is_read() {
         connect_timeout: Duration::from_secs(90),
         startup_timeout: Duration::from_millis(500),
         inspect: 16_000_000,
+        drain_delay: Duration::ZERO,
+        drain_timeout: Duration::from_secs(90),
     };
     assert_eq!(settings.limits, limits);
 }

@@ -46,6 +46,12 @@ pub(super) const FILE: Kind<PathBuf> = text("the path of a file", |key, it| {
     if path { Ok(PathBuf::from(it)) } else { Err(invalid(key, it, Reason::Path)) }
 });
 
+pub(super) const SWITCH: Kind<bool> = Kind {
+    written: Written::Boolean,
+    expected: "true or false",
+    parse: |key, it| word(key, it, &[("true", true), ("false", false)]),
+};
+
 pub(super) const CLIENT_MODE: Kind<ClientMode> =
     text("\"disable\", \"allow\" or \"require\"", |key, it| {
         use ClientMode::{Allow, Disable, Require};
@@ -107,12 +113,18 @@ fn count(key: &'static str, it: &str, least: usize) -> Result<usize, Problem> {
     count.ok_or_else(|| invalid(key, it, reason))
 }
 
-pub(super) const TIMEOUT: Kind<Duration> = text("a duration like \"10s\"", |key, it| {
-    let range = Duration::from_millis(1)..=Duration::from_hours(24);
+pub(super) const TIMEOUT: Kind<Duration> =
+    text("a duration like \"10s\"", |key, it| duration(key, it, Duration::from_millis(1)));
+
+pub(super) const DELAY: Kind<Duration> =
+    text("a duration like \"10s\"", |key, it| duration(key, it, Duration::ZERO));
+
+fn duration(key: &'static str, it: &str, least: Duration) -> Result<Duration, Problem> {
+    let range = least..=Duration::from_hours(24);
     let duration = humantime::parse_duration(it).map_err(|_| invalid(key, it, Reason::Duration))?;
     let reason = Reason::DurationRange(*range.start(), *range.end());
     if range.contains(&duration) { Ok(duration) } else { Err(invalid(key, it, reason)) }
-});
+}
 
 pub(super) const INSPECT: Kind<usize> = text("a size like \"1MiB\"", |key, it| {
     let range = ByteSize::kib(16)..=ByteSize::gib(1);

@@ -22,7 +22,7 @@ use crate::config::Address;
 
 use super::metrics;
 use super::readiness::Readiness;
-use super::socket::{Listener, Socket};
+use super::socket::{Listener, Sharing, Socket};
 use super::{ACCEPT_PAUSE, Shared, StartError};
 
 /// Connections at once; whoever comes then waits for one of them to end.
@@ -48,7 +48,7 @@ impl Admin {
     pub(super) fn bind(address: Address) -> Result<Self, StartError> {
         let runtime =
             Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
-        match runtime.block_on(Listener::bind(&address)) {
+        match runtime.block_on(Listener::bind(&address, Sharing::Alone)) {
             Ok(listener) => Ok(Self { listener, runtime }),
             Err(error) => Err(StartError::Listen { address, error }),
         }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::session::output::{Note, Output};
 use crate::session::{ProtocolViolation, Session};
+use crate::wire::build;
 
 use super::ruling::Follower;
 use super::socket::Socket;
@@ -43,6 +44,8 @@ pub(super) enum End {
     ServerLost(io::Error),
     /// The server broke the protocol.
     Violation(ProtocolViolation),
+    /// The proxy is draining, and the session is between transactions.
+    Drained,
     /// The client was not logged in in time.
     NotLoggedIn,
     /// The client has bound its login to the proxy's certificate, and the server has another one.
@@ -72,6 +75,18 @@ pub(super) struct Connection {
     server: Side,
     /// What was read of the client is not wanted yet.
     holds_back: bool,
+    stays: Stays,
+}
+
+/// How long a session goes on by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stays {
+    /// Until one side ends it.
+    On,
+    /// Until the client, of which nothing has come yet, has had one transaction.
+    ForOne,
+    /// Until it is between transactions.
+    UntilRest,
 }
 
 /// One socket and the bytes that wait on either side of it.
@@ -109,7 +124,17 @@ impl Connection {
         server: Socket,
     ) -> Self {
         let (client, server) = (Side::new(client), Side::new(server));
-        Self { session, follower, client, server, holds_back: false }
+        Self { session, follower, client, server, holds_back: false, stays: Stays::On }
+    }
+
+    /// Ends where the session is between transactions, from here on.
+    pub(super) fn drain(&mut self) {
+        self.stays = Stays::UntilRest;
+    }
+
+    /// The same, after one transaction: the client has just come, and could not know.
+    pub(super) fn drain_after_one(&mut self) {
+        self.stays = Stays::ForOne;
     }
 
     /// Runs the session until its client is logged in, or to an end before that.
@@ -162,6 +187,10 @@ impl Connection {
                 Ok(progress) => progress,
                 Err(violation) => return Poll::Ready(End::Violation(violation)),
             };
+            if self.stays == Stays::UntilRest && self.session.is_at_rest() {
+                self.server.write(cx, &build::terminate());
+                return Poll::Ready(End::Drained);
+            }
             self.follower.follow(&mut self.session);
             progress |= self.resume_client(cx, notes);
             progress |= self.read_client(cx, scratch, notes);
@@ -213,6 +242,9 @@ impl Connection {
         notes.read(Peer::Client, read.len());
         if read.is_empty() {
             return true;
+        }
+        if self.stays == Stays::ForOne {
+            self.stays = Stays::UntilRest;
         }
         let mut unread = std::mem::take(&mut self.client.unread);
         let input = joined(&mut unread, read);

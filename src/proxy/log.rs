@@ -56,6 +56,7 @@ impl<'a> SessionLog<'a> {
         let (client, session) = (&*self.client, self.session);
         match end {
             None => tracing::debug!(client, session, "session ended: stopping"),
+            Some(End::Drained) => tracing::debug!(client, session, "session ended: draining"),
             Some(End::Server) => tracing::debug!(client, session, "session ended"),
             Some(End::ServerLeft) => {
                 let event = "session ended: the server closed the connection unexpectedly";

@@ -60,6 +60,7 @@ pub(super) struct Metrics {
     sessions: Counter,
     refused: Family<Label, Counter>,
     handshakes_failed: Counter,
+    draining: Gauge,
     from_client: Counter,
     from_server: Counter,
     rules: Gauge,
@@ -101,6 +102,7 @@ impl Metrics {
             sessions: Counter::default(),
             refused: Family::default(),
             handshakes_failed: Counter::default(),
+            draining: Gauge::default(),
             from_client: bytes.get_or_create_owned(&[("direction", "from_client")]),
             from_server: bytes.get_or_create_owned(&[("direction", "from_server")]),
             rules: Gauge::default(),
@@ -174,6 +176,11 @@ impl Metrics {
             "client_handshakes_failed",
             "Clients whose TLS handshake with the proxy failed",
             self.handshakes_failed.clone(),
+        );
+        registry.register(
+            "draining",
+            "1 if the proxy lets nobody in any more and waits for its sessions",
+            self.draining.clone(),
         );
         registry.register("bytes", "Bytes that sessions have read", bytes);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -286,6 +293,11 @@ impl Metrics {
     /// Counts a client that did not get through the TLS handshake.
     pub(super) fn handshake_failed(&self) {
         self.handshakes_failed.inc();
+    }
+
+    /// The proxy is on its way to its end.
+    pub(super) fn draining(&self) {
+        self.draining.set(1);
     }
 
     /// All numbers, as Prometheus reads them.

@@ -9,6 +9,7 @@ mod admin;
 mod breaker;
 mod catalogs;
 mod connection;
+mod drain;
 mod greeting;
 pub mod log;
 mod login;
@@ -22,12 +23,10 @@ mod stopping;
 pub mod tls;
 mod upstream;
 
-use std::future::poll_fn;
 use std::io;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -43,10 +42,11 @@ use crate::rules::Ruleset;
 use access::Access;
 use admin::Admin;
 use catalogs::LIFETIME;
+pub use drain::Stop;
 use metrics::Metrics;
 use ruling::Rulings;
 pub(crate) use ruling::in_force;
-use socket::{Detached, Listener, Socket};
+use socket::{Detached, Listener, Sharing, Socket};
 use stopping::Stopping;
 
 /// Connections that may wait for a worker to take them over; behind them, nothing is accepted.
@@ -66,6 +66,8 @@ type Scratch = Mutex<Vec<u8>>;
 pub struct Settings {
     /// Where clients connect.
     pub listen: Vec<Address>,
+    /// Whether other processes may listen in the same places, and share the clients.
+    pub reuse_port: bool,
     /// The server.
     pub upstream: Address,
     /// Encryption on both legs, and the users that the proxy makes sure of.
@@ -108,6 +110,11 @@ struct Shared {
     /// One permit a session.
     sessions: Semaphore,
     next_session: AtomicU64,
+    /// The proxy is not ready for more, whatever the server is.
+    is_leaving: AtomicBool,
+    /// Sessions end between their transactions.
+    draining: Stopping,
+    /// Sessions end.
     stopping: Stopping,
 }
 
@@ -126,8 +133,9 @@ impl Proxy {
         let runtime =
             Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
         let mut listeners = Vec::new();
+        let sharing = if settings.reuse_port { Sharing::Shared } else { Sharing::Alone };
         for address in settings.listen {
-            let bound = runtime.block_on(Listener::bind(&address));
+            let bound = runtime.block_on(Listener::bind(&address, sharing));
             listeners.push(bound.map_err(|error| StartError::Listen { address, error })?);
         }
         let admin = settings.admin.map(Admin::bind).transpose()?;
@@ -140,6 +148,8 @@ impl Proxy {
             rulings: Arc::new(Rulings::new(settings.rules)),
             key_values: log::KeyLog::new(settings.key_values),
             next_session: AtomicU64::new(1),
+            is_leaving: AtomicBool::new(false),
+            draining: Stopping::default(),
             stopping: Stopping::default(),
         });
         Ok(Self { runtime, listeners, admin, shared })
@@ -163,26 +173,26 @@ impl Proxy {
         self.admin.as_ref().and_then(Admin::address)
     }
 
-    /// Serves until `stop` resolves, then ends every session and returns.
-    pub fn run(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+    /// Serves until `stop` says that it is to end, and how; where it drains, `stop` is asked again,
+    /// and whatever it says then ends the rest at once.
+    pub fn run(self, stop: impl AsyncFnMut() -> Stop) -> Result<(), StartError> {
+        let Self { runtime, listeners, admin, shared } = self;
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = (0..count)
-            .map(|number| Worker::start(number, &self.shared))
+            .map(|number| Worker::start(number, &shared))
             .collect::<Result<Vec<_>, _>>()
             .map_err(StartError::Worker)?;
-        let admin = self.admin.map(|admin| admin.start(&self.shared)).transpose();
+        let admin = admin.map(|admin| admin.start(&shared)).transpose();
         let admin = admin.map_err(StartError::Worker)?;
-        self.runtime.block_on(async {
-            let accepting = self.listeners.iter().map(|listener| accept(listener, &workers));
+        runtime.block_on(async {
             tokio::select! {
-                () = stop => {}
-                () = forever(accepting) => {}
-                () = self.shared.rulings.expire_every(LIFETIME) => {}
-                () = self.shared.rulings.keep_time() => {}
+                () = drain::serve(&shared, listeners, &workers, stop) => {}
+                () = shared.rulings.expire_every(LIFETIME) => {}
+                () = shared.rulings.keep_time() => {}
             }
         });
-        self.shared.stopping.say();
-        drop(self.listeners);
+        shared.is_leaving.store(true, Ordering::Relaxed);
+        shared.stopping.say();
         for worker in workers {
             worker.join();
         }
@@ -216,32 +226,6 @@ impl Handle {
     /// Other rules were meant to be in force, and cannot be.
     pub fn reject_rules(&self) {
         self.shared.metrics.not_reloaded();
-    }
-}
-
-/// Polls endless futures side by side.
-async fn forever(futures: impl Iterator<Item = impl Future<Output = ()>>) {
-    let mut futures: Vec<_> = futures.map(Box::pin).collect();
-    poll_fn(|cx| -> Poll<()> {
-        for future in &mut futures {
-            // None of them ever ends.
-            let _pending = future.as_mut().poll(cx);
-        }
-        Poll::Pending
-    })
-    .await;
-}
-
-/// Hands every client of a listener to the worker that has the fewest.
-async fn accept(listener: &Listener, workers: &[Worker]) {
-    loop {
-        match listener.accept().await {
-            Ok((client, peer)) => assign(client, peer, workers).await,
-            Err(error) => {
-                tracing::warn!(%error, "a client could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
     }
 }
 

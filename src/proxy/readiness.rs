@@ -1,6 +1,7 @@
 //! Whether a client that comes now could be served.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -31,7 +32,7 @@ impl Readiness {
     /// What a client would be told; those who ask while the server is being asked wait for the same
     /// answer.
     pub(super) async fn now(&self, shared: &Shared) -> Result<(), Arc<Refusal>> {
-        if shared.stopping.is_said() {
+        if shared.is_leaving.load(Ordering::Relaxed) {
             return Err(Arc::new(Refusal::Stopping));
         }
         let mut known = self.0.lock().await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsStream;
 
 use crate::config::Address;
@@ -163,6 +163,14 @@ impl AsyncWrite for Socket {
     }
 }
 
+/// Whether other processes may listen in the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    Alone,
+    /// By `SO_REUSEPORT`: each client gets to one of them.
+    Shared,
+}
+
 /// A socket that clients connect to.
 #[derive(Debug)]
 pub(super) enum Listener {
@@ -173,8 +181,11 @@ pub(super) enum Listener {
 impl Listener {
     /// Binds an address. A Unix socket that a dead process left behind is replaced; one that
     /// still answers is an error.
-    pub(super) async fn bind(address: &Address) -> io::Result<Self> {
+    pub(super) async fn bind(address: &Address, sharing: Sharing) -> io::Result<Self> {
         match address {
+            Address::Tcp { host, port } if sharing == Sharing::Shared => {
+                share(host, *port).await.map(Self::Tcp)
+            }
             Address::Tcp { host, port } => {
                 Ok(Self::Tcp(TcpListener::bind((host.as_str(), *port)).await?))
             }
@@ -220,6 +231,25 @@ impl Drop for Listener {
         }
     }
 }
+
+/// Listens beside whoever else does so at the first address that a name stands for and that can be
+/// had, as [`TcpListener::bind`] does alone.
+async fn share(host: &str, port: u16) -> io::Result<TcpListener> {
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in tokio::net::lookup_host((host, port)).await? {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Clients that the system lets wait to be accepted, as [`TcpListener::bind`] asks for.
+const BACKLOG: u32 = 1024;
 
 async fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {

@@ -195,7 +195,7 @@ async fn run(
     peer: String,
 ) {
     let mut log = SessionLog::new(shared, peer);
-    let running = run_to_end(&mut connection, scratch, &mut log, shared.limits.startup_timeout);
+    let running = run_to_end(shared, &mut connection, scratch, &mut log);
     let end = shared.stopping.or(running).await;
     log.ended(end.as_ref());
     let last_word = match end {
@@ -205,7 +205,7 @@ async fn run(
         Some(End::Violation(violation)) => Some(Refusal::Violation(violation)),
         Some(End::NotLoggedIn) => Some(Refusal::NotLoggedIn),
         Some(End::ChannelBinding) => Some(Refusal::ChannelBinding),
-        None => Some(Refusal::Stopping),
+        Some(End::Drained) | None => Some(Refusal::Stopping),
     };
     let last_word = last_word.filter(|_| connection.can_address_client());
     // The server's connection is closed here; whoever sees the end may come back at once.
@@ -218,16 +218,24 @@ async fn run(
 
 /// Runs a session; that its client is not logged in in time is an end too.
 async fn run_to_end(
+    shared: &Shared,
     connection: &mut Connection,
     scratch: &super::Scratch,
     log: &mut SessionLog<'_>,
-    limit: Duration,
 ) -> End {
-    match timeout(limit, connection.log_in(scratch, log)).await {
-        Ok(Some(end)) => end,
-        Ok(None) => connection.run(scratch, log).await,
-        Err(_) => End::NotLoggedIn,
+    match timeout(shared.limits.startup_timeout, connection.log_in(scratch, log)).await {
+        Ok(Some(end)) => return end,
+        Ok(None) => {}
+        Err(_) => return End::NotLoggedIn,
     }
+    if shared.draining.is_said() {
+        connection.drain_after_one();
+    } else if let Some(end) = shared.draining.or(connection.run(scratch, log)).await {
+        return end;
+    } else {
+        connection.drain();
+    }
+    connection.run(scratch, log).await
 }
 
 /// Tells a client why it gets no session.

@@ -220,9 +220,7 @@ impl Session {
     /// `catalog` is what is known for these rules. A prepared statement that was rewritten for the
     /// old ones is made of the client's own text before it is used again.
     pub fn adopt(&mut self, rules: &Arc<Ruleset>, catalog: &Arc<SharedCatalog>) -> bool {
-        let idle = self.status == Some(TransactionStatus::Idle) && self.ledger.is_quiescent();
-        let waits = self.held.is_some() || self.fallback.is_some() || !self.waiting.is_empty();
-        if !idle || waits || !self.frontend.at_boundary() {
+        if !self.is_at_rest() {
             return false;
         }
         self.rules = Arc::clone(rules);
@@ -231,6 +229,15 @@ impl Session {
         self.verified = Verified::default();
         self.doubts.clear();
         true
+    }
+
+    /// Whether it is between transactions: all that the client has sent is answered, and no
+    /// transaction block is open.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let idle = self.status == Some(TransactionStatus::Idle) && self.ledger.is_quiescent();
+        let waits = self.held.is_some() || self.fallback.is_some() || !self.waiting.is_empty();
+        idle && !waits && self.frontend.at_boundary()
     }
 
     /// Takes bytes from the client and returns how many of them are done with; the caller brings

@@ -34,6 +34,12 @@ pub fn no_data() -> Bytes {
     encode(&NoData::new())
 }
 
+/// A Terminate.
+#[must_use]
+pub fn terminate() -> Bytes {
+    frame(b'X', &[])
+}
+
 /// A Sync.
 #[must_use]
 pub fn sync() -> Bytes {

@@ -28,7 +28,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::run::stopped;
+use super::run::Signals;
 
 /// Tells the story on standard output. A person who is kept waiting may stop it with Ctrl-C.
 pub fn demo() -> anyhow::Result<ExitCode> {
@@ -41,10 +41,11 @@ pub fn demo() -> anyhow::Result<ExitCode> {
 async fn watch(psql: PathBuf) -> anyhow::Result<ExitCode> {
     let halt = Halt::default();
     let mut story = pin!(begin(psql, halt.clone()));
+    let mut signals = Signals::new(|| {});
     let interrupted = tokio::select! {
         // In this order: signals are heard before there is anything to clean up.
         biased;
-        () = stopped(|| {}) => true,
+        _ = signals.stop() => true,
         () = hung_up() => true,
         result = &mut story => return result.map(|()| ExitCode::SUCCESS),
         () = tokio::time::sleep(LIMIT) => false,

@@ -11,7 +11,7 @@ use tracing_appender::non_blocking::WorkerGuard;
 
 use crate::cli::{logging, run};
 use crate::config::{self, Address, Config, LogFormat, Overrides};
-use crate::proxy::{Proxy, StartError};
+use crate::proxy::{Proxy, StartError, Stop};
 
 /// A running proxy with the repository's own rules; stopped when dropped.
 #[derive(Debug)]
@@ -34,11 +34,12 @@ impl Stand {
         let flush = logging::start(&settings.log)?;
         let proxy = run::bind(settings, rules)?;
         let address = address(&proxy)?;
-        let (stop, stopped) = oneshot::channel();
+        let (stop, mut stopped) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {
-            proxy.run(async {
+            proxy.run(async || {
                 // A sender that is gone says the same.
-                let _ = stopped.await;
+                let _ = (&mut stopped).await;
+                Stop::Now
             })
         });
         let (stop, thread, flush) = (Some(stop), Some(thread), Some(flush));

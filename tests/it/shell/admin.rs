@@ -189,7 +189,7 @@ fn a_proxy_that_stops_says_so_until_the_last_session_has_ended() {
     let all = [startup(&[("database", &database.name)]), query(sql)];
     stuck.write_all(&all.concat()).unwrap();
     stuck.peek(&mut [0]).unwrap();
-    proxy.signal("TERM");
+    proxy.signal("INT");
     wait_until("it says that it stops", || {
         let (status, body) = get(&proxy, "/readyz");
         status == 503 && body.contains("pgabsorb is stopping")

@@ -4,6 +4,7 @@
 mod admin;
 mod cancel;
 mod command;
+mod draining;
 mod endings;
 mod fake;
 mod flow;
