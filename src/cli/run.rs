@@ -6,7 +6,7 @@ use std::{io, io::Write as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{self, Address, Config, Overrides};
-use crate::proxy::{Proxy, Settings, StartError};
+use crate::proxy::{LostLines, Proxy, Settings, StartError};
 use crate::rules::Ruleset;
 
 use super::logging;
@@ -16,9 +16,9 @@ use super::reload::{self, Reload};
 /// or SIGINT. At SIGHUP it reads the rules anew.
 pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     let Config { settings, rules } = reload::read(path, overrides)?;
-    let _flushed_at_end = logging::start(&settings.log)?;
+    let log = logging::start(&settings.log)?;
     let upstream = settings.upstream.clone();
-    let proxy = bind(settings.clone(), rules)?;
+    let proxy = bind(settings.clone(), rules, log.lost_lines.clone())?;
     let addresses = list(&proxy.addresses());
     let admin = proxy.admin_address().map(|it| format!(", admin on {it}")).unwrap_or_default();
     let ready =
@@ -36,7 +36,11 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
 }
 
 /// A proxy as a rules file describes it.
-pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> Result<Proxy, StartError> {
+pub(super) fn bind(
+    settings: config::Settings,
+    rules: Ruleset,
+    lost_lines: LostLines,
+) -> Result<Proxy, StartError> {
     raise_descriptor_limit(settings.limits.connections);
     Proxy::bind(Settings {
         listen: settings.listen,
@@ -45,6 +49,7 @@ pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> Result<Proxy, 
         limits: settings.limits,
         rules,
         key_values: settings.log.key_values,
+        lost_lines,
     })
 }
 

@@ -58,6 +58,12 @@ pub(super) enum Peer {
 pub(super) trait Notes {
     /// Bytes came.
     fn read(&mut self, from: Peer, bytes: usize);
+    /// The session wakes up.
+    fn wakes(&mut self);
+    /// It has done something.
+    fn goes_on(&mut self, session: &Session);
+    /// It has nothing more to do for now.
+    fn rests(&mut self, session: &mut Session);
     fn note(&mut self, note: Note);
 }
 
@@ -144,6 +150,18 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> Poll<End> {
+        notes.wakes();
+        let polled = self.turn(cx, scratch, notes);
+        notes.rests(&mut self.session);
+        polled
+    }
+
+    fn turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        notes: &mut impl Notes,
+    ) -> Poll<End> {
         (self.server.dry, self.client.dry) = (false, false);
         loop {
             let mut progress = self.server.flush(cx) | self.client.flush(cx);
@@ -155,6 +173,7 @@ impl Connection {
             progress |= self.resume_client(cx, notes);
             progress |= self.read_client(cx, scratch, notes);
             progress |= self.pass_end(cx);
+            notes.goes_on(&self.session);
             if let Some(end) = self.end() {
                 return Poll::Ready(end);
             }

@@ -5,10 +5,13 @@ use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
 
 use crate::config::KeyValues;
+use crate::session::Session;
 use crate::session::output::{Conflict, Note, Outcome};
 
 use super::Shared;
 use super::connection::{End, Notes, Peer};
+use super::meter::Meter;
+use super::metrics::{Ending, Present};
 
 /// How the values of duplicate keys are logged.
 #[derive(Debug)]
@@ -28,7 +31,7 @@ impl KeyLog {
         }
     }
 
-    fn key(&self, detail: Option<&[u8]>) -> Option<String> {
+    pub(super) fn key(&self, detail: Option<&[u8]>) -> Option<String> {
         match self {
             Self::Hide => None,
             Self::Hash(state) => detail.map(|detail| format!("{:016x}", state.hash_one(detail))),
@@ -42,16 +45,19 @@ pub(super) struct SessionLog<'a> {
     shared: &'a Shared,
     client: String,
     session: u64,
+    meter: Meter<'a>,
 }
 
 impl<'a> SessionLog<'a> {
-    pub(super) fn new(shared: &'a Shared, client: String) -> Self {
+    pub(super) fn new(shared: &'a Shared, present: Present<'a>, client: String) -> Self {
         let session = shared.next_session.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(client, session, "session began");
-        Self { shared, client, session }
+        let meter = Meter::new(&shared.metrics, present, session);
+        Self { shared, client, session, meter }
     }
 
-    pub(super) fn ended(&self, end: Option<&End>) {
+    pub(super) fn ended(&mut self, end: Option<&End>, session: &Session) {
+        self.meter.ends(Ending::of(end, session));
         let (client, session) = (&*self.client, self.session);
         match end {
             None => tracing::debug!(client, session, "session ended: stopping"),
@@ -115,6 +121,19 @@ impl<'a> SessionLog<'a> {
 impl Notes for SessionLog<'_> {
     fn read(&mut self, from: Peer, bytes: usize) {
         self.shared.metrics.read(from, bytes);
+        self.meter.has_read();
+    }
+
+    fn wakes(&mut self) {
+        self.meter.wakes();
+    }
+
+    fn goes_on(&mut self, session: &Session) {
+        self.meter.goes_on(session);
+    }
+
+    fn rests(&mut self, session: &mut Session) {
+        self.meter.rests(session);
     }
 
     fn note(&mut self, note: Note) {

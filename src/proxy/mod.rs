@@ -9,6 +9,8 @@ mod breaker;
 mod catalogs;
 mod connection;
 pub mod log;
+mod lost;
+mod meter;
 mod metrics;
 mod readiness;
 mod ruling;
@@ -35,7 +37,8 @@ use crate::rules::Ruleset;
 
 use admin::Admin;
 use catalogs::LIFETIME;
-use metrics::Metrics;
+pub use lost::LostLines;
+use metrics::{Metrics, Standing};
 use ruling::Rulings;
 use socket::{Detached, Listener, Socket};
 use stopping::Stopping;
@@ -67,6 +70,8 @@ pub struct Settings {
     pub rules: Ruleset,
     /// Whether the values of duplicate keys are logged.
     pub key_values: KeyValues,
+    /// How many log lines were lost, for the metrics.
+    pub lost_lines: LostLines,
 }
 
 /// Why a proxy could not start.
@@ -119,12 +124,19 @@ impl Proxy {
             listeners.push(bound.map_err(|error| StartError::Listen { address, error })?);
         }
         let admin = settings.admin.map(Admin::bind).transpose()?;
+        let mut metrics = Metrics::new(&settings.rules);
+        let rulings = Arc::new(Rulings::new(settings.rules));
+        metrics.also(Standing {
+            rulings: Arc::clone(&rulings),
+            lost_lines: settings.lost_lines,
+            limit: settings.limits.connections,
+        });
         let shared = Arc::new(Shared {
             upstream: settings.upstream,
             sessions: Semaphore::new(settings.limits.connections),
             limits: settings.limits,
-            metrics: Metrics::new(&settings.rules),
-            rulings: Arc::new(Rulings::new(settings.rules)),
+            metrics,
+            rulings,
             key_values: log::KeyLog::new(settings.key_values),
             next_session: AtomicU64::new(1),
             stopping: Stopping::default(),
@@ -191,7 +203,7 @@ impl Handle {
     /// goes by them from its next transaction on.
     #[must_use]
     pub fn replace_rules(&self, rules: Ruleset) -> u64 {
-        self.shared.metrics.expect(&rules);
+        self.shared.metrics.was_reloaded(&rules);
         self.shared.rulings.replace(rules)
     }
 

@@ -18,7 +18,7 @@ use crate::wire::startup::{self, StartupPacket, StartupParameters};
 use super::Shared;
 use super::connection::{Connection, End};
 use super::log::SessionLog;
-use super::metrics::Present;
+use super::metrics::{Ending, Present, State};
 use super::ruling::Follower;
 use super::socket::Socket;
 
@@ -184,22 +184,24 @@ async fn session(
             return refuse(shared, client, &refusal).await;
         }
     };
-    let place = Place { _present: shared.metrics.session(), _permit: permit };
+    let mut present = shared.metrics.lifetimes.session();
     drop(packet);
     if parameters.replication || !parameters.is_protocol_3() {
-        return splice(shared, client, server).await;
+        present.stands(State::Unread);
+        splice(shared, client, server).await;
+        return present.ends(Ending::Unread);
     }
     let follower = Follower::new(&shared.rulings, cut(&parameters.database));
     let session = Session::new(setup(shared, &parameters));
     drop(parameters);
     let connection = Connection::new(session, follower, client, server);
-    run(shared, scratch, connection, place, peer).await;
+    run(shared, scratch, connection, Place { present, permit }, peer).await;
 }
 
 /// One of the sessions that there may be, counted while it lasts.
 struct Place<'a> {
-    _present: Present,
-    _permit: SemaphorePermit<'a>,
+    present: Present<'a>,
+    permit: SemaphorePermit<'a>,
 }
 
 async fn connect(shared: &Shared, packet: &[u8]) -> Result<Socket, Refusal> {
@@ -247,10 +249,11 @@ async fn run(
     place: Place<'_>,
     peer: String,
 ) {
-    let mut log = SessionLog::new(shared, peer);
+    let Place { present, permit } = place;
+    let mut log = SessionLog::new(shared, present, peer);
     let running = run_to_end(&mut connection, scratch, &mut log, shared.limits.startup_timeout);
     let end = shared.stopping.or(running).await;
-    log.ended(end.as_ref());
+    log.ended(end.as_ref(), &connection.session);
     let last_word = match end {
         Some(End::Client(_)) => return,
         Some(End::Server | End::ServerLeft) => None,
@@ -262,7 +265,7 @@ async fn run(
     let last_word = last_word.filter(|_| connection.can_address_client());
     // The server's connection is closed here; whoever sees the end may come back at once.
     let (mut client, unsent) = connection.into_client();
-    drop(place);
+    drop((log, permit));
     if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
         close(client, last_word.as_ref()).await;
     }

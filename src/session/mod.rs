@@ -39,6 +39,7 @@ pub mod rewrite;
 mod simple;
 mod splice;
 mod statements;
+pub mod tally;
 mod text;
 pub mod verified;
 
@@ -67,6 +68,7 @@ use passage::{Passage, Towards};
 use plan::Plan;
 use rewrite::Doubt;
 use statements::Statements;
+use tally::{Event, Message, Tally};
 use verified::{Named, Verified};
 
 /// The one thing a session cannot go on after: the server broke the protocol.
@@ -146,6 +148,7 @@ pub struct Session {
     stalled: bool,
     lookup: Lookup,
     goodbye: Goodbye,
+    tally: Tally,
 }
 
 /// How the client's messages go on.
@@ -206,6 +209,7 @@ impl Session {
             stalled: false,
             lookup: Lookup::default(),
             goodbye: Goodbye::Unsaid,
+            tally: Tally::default(),
         }
     }
 
@@ -249,7 +253,10 @@ impl Session {
                         self.stalled = true;
                         passage.insert(&asks);
                     }
-                    plan => passage.carry_out(plan, frame.bytes.len()),
+                    plan => {
+                        self.tally.count(Event::Message(Message::of(frame.tag)));
+                        passage.carry_out(plan, frame.bytes.len());
+                    }
                 },
                 Ok(Step::More(bytes)) => passage.pass(bytes.len()),
                 Ok(Step::Incomplete) => break,
@@ -377,6 +384,18 @@ impl Session {
     #[must_use]
     pub fn goodbye_was_said(&self) -> bool {
         self.goodbye != Goodbye::Unsaid
+    }
+
+    /// Whether the server has ended the session with a FATAL.
+    #[must_use]
+    pub fn fatal_was_said(&self) -> bool {
+        self.goodbye == Goodbye::Server
+    }
+
+    /// What the last ReadyForQuery said.
+    #[must_use]
+    pub fn transaction_status(&self) -> Option<TransactionStatus> {
+        self.status
     }
 
     /// Whether the client is logged in: the server has been ready for its queries.
