@@ -142,6 +142,7 @@ impl Notes for SessionLog<'_> {
         match note {
             Note::Conflict(conflict) => {
                 self.conflict(&conflict);
+                self.shared.history.conflict(&conflict, session, &self.shared.key_values);
                 let rule = conflict.rule.as_ref().filter(|_| conflict.outcome == Outcome::Absorbed);
                 if let Some((rule, _)) = rule {
                     self.shared.rulings.absorbed(rule);

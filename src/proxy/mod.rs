@@ -16,6 +16,7 @@ mod readiness;
 mod ruling;
 mod socket;
 mod startup;
+mod status;
 mod stopping;
 
 use std::future::poll_fn;
@@ -25,7 +26,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
@@ -41,6 +42,7 @@ pub use lost::LostLines;
 use metrics::{Metrics, Standing};
 use ruling::Rulings;
 use socket::{Detached, Listener, Socket};
+use status::History;
 use stopping::Stopping;
 
 /// Connections that may wait for a worker to take them over; behind them, nothing is accepted.
@@ -98,6 +100,9 @@ struct Shared {
     rulings: Arc<Rulings>,
     key_values: log::KeyLog,
     metrics: Metrics,
+    history: History,
+    lost_lines: LostLines,
+    started: SystemTime,
     /// One permit a session.
     sessions: Semaphore,
     next_session: AtomicU64,
@@ -128,7 +133,7 @@ impl Proxy {
         let rulings = Arc::new(Rulings::new(settings.rules));
         metrics.also(Standing {
             rulings: Arc::clone(&rulings),
-            lost_lines: settings.lost_lines,
+            lost_lines: settings.lost_lines.clone(),
             limit: settings.limits.connections,
         });
         let shared = Arc::new(Shared {
@@ -136,6 +141,9 @@ impl Proxy {
             sessions: Semaphore::new(settings.limits.connections),
             limits: settings.limits,
             metrics,
+            history: History::default(),
+            lost_lines: settings.lost_lines,
+            started: SystemTime::now(),
             rulings,
             key_values: log::KeyLog::new(settings.key_values),
             next_session: AtomicU64::new(1),
@@ -204,12 +212,14 @@ impl Handle {
     #[must_use]
     pub fn replace_rules(&self, rules: Ruleset) -> u64 {
         self.shared.metrics.was_reloaded(&rules);
+        self.shared.history.reloaded(None);
         self.shared.rulings.replace(rules)
     }
 
-    /// Other rules were meant to be in force, and cannot be.
-    pub fn reject_rules(&self) {
+    /// Other rules were meant to be in force, and cannot be, for this reason.
+    pub fn reject_rules(&self, why: &str) {
         self.shared.metrics.not_reloaded();
+        self.shared.history.reloaded(Some(why));
     }
 }
 

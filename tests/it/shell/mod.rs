@@ -16,6 +16,7 @@ pub mod process;
 mod refusals;
 mod reload;
 mod sockets;
+mod status;
 mod stopping;
 
 use std::io::{Read, Write};
