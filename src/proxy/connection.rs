@@ -15,7 +15,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::session::output::{Note, Output};
+use crate::session::tally::Tally;
 use crate::session::{ProtocolViolation, Session};
+use crate::wire::backend::TransactionStatus;
 
 use super::ruling::Follower;
 use super::socket::Socket;
@@ -63,7 +65,9 @@ pub(super) trait Notes {
     /// It has done something.
     fn goes_on(&mut self, session: &Session);
     /// It has nothing more to do for now.
-    fn rests(&mut self, session: &mut Session);
+    fn rests(&mut self);
+    /// What it has counted, and what the last ReadyForQuery said.
+    fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>);
     fn note(&mut self, note: Note);
 }
 
@@ -152,7 +156,7 @@ impl Connection {
     ) -> Poll<End> {
         notes.wakes();
         let polled = self.turn(cx, scratch, notes);
-        notes.rests(&mut self.session);
+        notes.rests();
         polled
     }
 
@@ -383,6 +387,10 @@ impl<N: Notes> Output for Lanes<'_, '_, N> {
 
     fn note(&mut self, note: Note) {
         self.notes.note(note);
+    }
+
+    fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>) {
+        self.notes.count(tally, status);
     }
 }
 

@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use crate::config::KeyValues;
 use crate::session::Session;
 use crate::session::output::{Conflict, Note, Outcome};
+use crate::session::tally::Tally;
+use crate::wire::backend::TransactionStatus;
 
 use super::Shared;
 use super::connection::{End, Notes, Peer};
@@ -132,8 +134,12 @@ impl Notes for SessionLog<'_> {
         self.meter.goes_on(session);
     }
 
-    fn rests(&mut self, session: &mut Session) {
-        self.meter.rests(session);
+    fn rests(&mut self) {
+        self.meter.rests();
+    }
+
+    fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>) {
+        self.meter.count(tally, status);
     }
 
     fn note(&mut self, note: Note) {

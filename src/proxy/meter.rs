@@ -1,12 +1,12 @@
-//! What one session adds to the numbers: each time it has been awake, what it has counted; how long
-//! it was awake; and how long its client waited for what is the proxy's own.
+//! What one session adds to the numbers: what it has counted, before anything of it is sent; how
+//! long it was awake; and how long its client waited for what is the proxy's own.
 //!
 //! The clock is read in one of so many turns, and where such a wait begins or ends.
 
 use std::time::Instant;
 
 use crate::session::Session;
-use crate::session::tally::Wait;
+use crate::session::tally::{Tally, Wait};
 use crate::wire::backend::TransactionStatus;
 
 use super::metrics::{Ending, Metrics, Present, State};
@@ -46,6 +46,14 @@ impl<'a> Meter<'a> {
         self.has_read = true;
     }
 
+    /// The session has counted something, and is about to send what it led to.
+    pub(super) fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>) {
+        let traffic = &self.metrics.traffic;
+        tally.take(|event, count| traffic.count(event, count));
+        tally.take_errors(|class, count| traffic.errors(class, count));
+        self.present.stands(State::of(status));
+    }
+
     /// The session has done something.
     pub(super) fn goes_on(&mut self, session: &Session) {
         let waits = session.awaits();
@@ -61,17 +69,13 @@ impl<'a> Meter<'a> {
 
     /// The session has nothing more to do for now: what it read has been written, as far as the
     /// sockets take it.
-    pub(super) fn rests(&mut self, session: &mut Session) {
-        let traffic = &self.metrics.traffic;
-        session.tally().take(|event, count| traffic.count(event, count));
-        session.tally().take_errors(|class, count| traffic.errors(class, count));
-        self.present.stands(State::of(session.transaction_status()));
+    pub(super) fn rests(&mut self) {
         if !std::mem::take(&mut self.has_read) {
             return;
         }
         match self.began.take() {
             Some(began) => {
-                traffic.was_awake(began.elapsed());
+                self.metrics.traffic.was_awake(began.elapsed());
                 self.turns = SAMPLED - 1;
             }
             None => self.turns = self.turns.saturating_sub(1),

@@ -264,6 +264,7 @@ impl Session {
             }
         }
         self.tell(&mut passage);
+        passage.count(&mut self.tally, self.status);
         passage.finish()
     }
 
@@ -337,6 +338,7 @@ impl Session {
     ) -> Result<usize, ProtocolViolation> {
         let mut passage = Passage::new(input, Towards::Frontend, out);
         let taken = self.take_backend(&mut passage);
+        passage.count(&mut self.tally, self.status);
         let done = passage.finish();
         taken.map(|()| done)
     }
@@ -370,6 +372,7 @@ impl Session {
     pub fn handle_backend_end(&mut self, out: &mut dyn Output) {
         let mut passage = Passage::new(&[], Towards::Frontend, out);
         self.show_held(&mut passage);
+        passage.count(&mut self.tally, self.status);
         passage.finish();
     }
 
@@ -390,12 +393,6 @@ impl Session {
     #[must_use]
     pub fn fatal_was_said(&self) -> bool {
         self.goodbye == Goodbye::Server
-    }
-
-    /// What the last ReadyForQuery said.
-    #[must_use]
-    pub fn transaction_status(&self) -> Option<TransactionStatus> {
-        self.status
     }
 
     /// Whether the client is logged in: the server has been ready for its queries.

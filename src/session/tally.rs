@@ -282,11 +282,6 @@ impl Tally {
 }
 
 impl Session {
-    /// What it has counted.
-    pub fn tally(&mut self) -> &mut Tally {
-        &mut self.tally
-    }
-
     /// What of the proxy's own the client waits for now.
     #[must_use]
     pub fn awaits(&self) -> Option<Wait> {

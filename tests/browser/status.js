@@ -3,7 +3,8 @@
 // wider than the window, text that stands out from what is behind it. What is on it is printed as
 // JSON, for tests/it/shell/status.rs to judge.
 //
-// node status.js URL FOLDER [NAME]: pictures go to FOLDER, as NAME-light-1400.png and so on.
+// node status.js URL FOLDER NAME PROFILE: pictures go to FOLDER, as NAME-light-1400.png and so on;
+// the browser's own files to PROFILE, which is empty.
 
 "use strict";
 
@@ -19,8 +20,7 @@ const FLAGS = [
   "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ];
 
-async function main([url, folder, name]) {
-  const profile = `${folder}/profile-${process.pid}`;
+async function main([url, folder, name, profile]) {
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: "/usr/bin/chromium",
     args: FLAGS,

@@ -193,8 +193,8 @@ fn seen_row(seen: &Seen, status: &Snapshot) -> Markup {
     html! {
         tr {
             td .when { time datetime=(utc(seen.at)) { (ago(status.now, seen.at)) " ago" } }
-            td { span .swatch .(seen.outcome.name()) {} (words(seen.outcome.name())) }
-            td {
+            td .outcome { span .swatch .(seen.outcome.name()) {} (words(seen.outcome.name())) }
+            td .what {
                 @match &seen.constraint {
                     Some(constraint) => (name(constraint)),
                     None => span .zero { "not named" },
@@ -202,7 +202,7 @@ fn seen_row(seen: &Seen, status: &Snapshot) -> Markup {
                 @if let Some(rule) = &seen.rule { " " small { "rule " (rule) } }
                 @if let Some(key) = &seen.key { br; code { (clean(key)) } }
             }
-            td {
+            td .client {
                 bdi { (clean(&seen.database)) } " as " bdi { (clean(&seen.user)) }
                 @if !seen.application_name.is_empty() { ", " bdi { (clean(&seen.application_name)) } }
                 " " small { "session " (seen.session) }

@@ -6,9 +6,9 @@ use super::history::{Counts, MINUTES, OUTCOMES, minute};
 use super::{Snapshot, total, utc};
 
 /// The size of the picture, in units of its own, and of the part that holds bars.
-const WIDTH: u64 = 720;
-const HEIGHT: u64 = 190;
-const LEFT: u64 = 44;
+const WIDTH: u64 = 740;
+const HEIGHT: u64 = 194;
+const LEFT: u64 = 64;
 const BOTTOM: u64 = 164;
 const TOP: u64 = 12;
 
@@ -32,7 +32,7 @@ pub(super) fn plot(status: &Snapshot) -> Markup {
                 @let y = BOTTOM - (BOTTOM - TOP) * share / 2;
                 line .grid x1=(LEFT) x2=(WIDTH - 8) y1=(y) y2=(y) {}
                 @if share != 1 || top.is_multiple_of(2) {
-                    text .axis x=(LEFT - 8) y=(y + 4) text-anchor="end" { (number) }
+                    text .axis x=(LEFT - 8) y=(y) dominant-baseline="middle" text-anchor="end" { (number) }
                 }
             }
             @for (at, counts) in &bars {

@@ -1,6 +1,7 @@
 //! `/metrics`, number by number: clients do known things, and each number is just that.
 
 use std::collections::{BTreeMap, HashSet};
+use std::process::Command;
 
 use super::admin::{ADMIN, get};
 use super::fake::Upstream;
@@ -209,7 +210,6 @@ fn each_metric_is_documented_and_what_is_documented_is_there() {
     assert_eq!(names.len(), rows.len(), "what is documented is there");
 }
 
-/// A client that is there only to wait.
 #[test]
 fn a_client_that_is_not_logged_in_yet_is_told_apart() {
     let upstream = Upstream::bind();
@@ -220,4 +220,56 @@ fn a_client_that_is_not_logged_in_yet_is_told_apart() {
     wait_until("the client waits", || {
         Numbers::read(&proxy).of("pgabsorb_sessions_by_state{state=\"login\"}") == 1
     });
+}
+
+#[test]
+fn dashboard_and_alert_rules_ask_for_metrics_that_are_there() {
+    let (database, proxy) = (Database::new(), proxy(&format!("{ADMIN}{RULES}")));
+    database.sql(TABLES);
+    session(&proxy, &database).query("INSERT INTO t VALUES (1)");
+    let (_, text) = get(&proxy, "/metrics");
+    let there: HashSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .flat_map(|(name, kind)| match kind {
+            "histogram" => ["_bucket", "_sum", "_count"].map(|it| format!("{name}{it}")).to_vec(),
+            _ => vec![name.to_owned()],
+        })
+        .collect();
+    let dashboard = include_str!("../../../docs/grafana/pgabsorb.json");
+    let parsed: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    assert!(parsed["panels"].as_array().unwrap().len() > 10);
+    let alerts = include_str!("../../../docs/prometheus/alerts.yml");
+    for file in [dashboard, alerts] {
+        let asked = named(file);
+        assert!(asked.len() > 10, "{asked:?}");
+        let missing: Vec<_> = asked.difference(&there).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
+
+#[test]
+fn alert_rules_are_whole_and_say_what_to_do() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/prometheus/alerts.yml");
+    let program = "puts JSON.generate(YAML.safe_load(File.read(ARGV[0])))";
+    let ruby = ["-ryaml", "-rjson", "-e", program, file];
+    let output = Command::new("ruby").args(ruby).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let parsed: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rules = parsed["groups"][0]["rules"].as_array().unwrap();
+    assert!(rules.len() > 10);
+    for rule in rules {
+        assert!(rule["alert"].as_str().unwrap().starts_with("Pgabsorb"), "{rule}");
+        assert!(!rule["expr"].as_str().unwrap().is_empty(), "{rule}");
+        assert!(rule["annotations"]["summary"].is_string(), "{rule}");
+        let severity = rule["labels"]["severity"].as_str().unwrap();
+        assert!(["critical", "warning"].contains(&severity), "{rule}");
+    }
+}
+
+/// The metrics that a text names.
+fn named(text: &str) -> HashSet<String> {
+    let letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
+    let names = text.split(|it| !letter(it));
+    names.filter(|it| it.starts_with("pgabsorb_")).map(str::to_owned).collect()
 }

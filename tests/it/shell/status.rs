@@ -69,26 +69,19 @@ fn browse(proxy: &Process, name: &str) -> Value {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let modules = repository.join("target/drivers-npm/node_modules/playwright-core");
     assert!(modules.exists(), "{} is missing: tests/run makes it", modules.display());
-    let pictures = folder("status");
+    let (pictures, profile) = (folder("status"), tempfile::tempdir().unwrap());
     let output = Command::new("timeout")
         .args(["--kill-after=5", "120", "node"])
         .arg(repository.join("tests/browser/status.js"))
         .arg(format!("http://{}/status", place(proxy)))
         .arg(&pictures)
         .arg(name)
+        .arg(profile.path())
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    for entry in fs::read_dir(&pictures).unwrap().map(Result::unwrap) {
-        let file = entry.file_name().into_string().unwrap();
-        if file.starts_with("profile-") && fs::metadata(entry.path().join("SingletonLock")).is_err()
-        {
-            // Another run's may still be in use; one that is over is of no more use.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
 }
 
