@@ -49,7 +49,7 @@ impl<'a> Meter<'a> {
     /// The session has counted something, and is about to send what it led to.
     pub(super) fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>) {
         let traffic = &self.metrics.traffic;
-        tally.take(|event, count| traffic.count(event, count));
+        tally.take(|place, count| traffic.count(place, count));
         tally.take_errors(|class, count| traffic.errors(class, count));
         self.present.stands(State::of(status));
     }

@@ -188,27 +188,21 @@ impl From<Purpose> for OwnCommand {
 const INSERTS: usize = Message::ALL.len();
 const COMMANDS: usize = INSERTS + Treatment::ALL.len();
 const REDOS: usize = COMMANDS + OwnCommand::ALL.len();
-const EVENTS: usize = REDOS + RedoResult::ALL.len();
+
+/// How many events are told apart.
+pub const EVENTS: usize = REDOS + RedoResult::ALL.len();
 
 impl Event {
-    fn place(self) -> usize {
+    /// Its place in a row of all events: messages, INSERTs, commands, redos, each in the order of
+    /// its `ALL`.
+    #[must_use]
+    pub fn place(self) -> usize {
         match self {
             Self::Message(it) => it as usize,
             Self::Insert(it) => INSERTS + it as usize,
             Self::Command(it) => COMMANDS + it as usize,
             Self::Redo(it) => REDOS + it as usize,
         }
-    }
-
-    fn at(place: usize) -> Option<Self> {
-        fn of<T: Copy>(all: &[T], from: usize, place: usize) -> Option<T> {
-            all.get(place.checked_sub(from)?).copied()
-        }
-        of(Message::ALL, 0, place)
-            .map(Self::Message)
-            .or_else(|| of(Treatment::ALL, INSERTS, place).map(Self::Insert))
-            .or_else(|| of(OwnCommand::ALL, COMMANDS, place).map(Self::Command))
-            .or_else(|| of(RedoResult::ALL, REDOS, place).map(Self::Redo))
     }
 }
 
@@ -260,15 +254,12 @@ impl Tally {
         }
     }
 
-    /// Hands over what has been counted, and begins anew.
-    pub fn take(&mut self, mut each: impl FnMut(Event, u32)) {
+    /// Hands over what has been counted, by each event's place, and begins anew.
+    pub fn take(&mut self, mut each: impl FnMut(usize, u32)) {
         while self.seen != 0 {
             let place = self.seen.trailing_zeros() as usize;
             self.seen &= self.seen - 1;
-            let count = self.counts.get_mut(place).map_or(0, std::mem::take);
-            if let Some(event) = Event::at(place) {
-                each(event, count);
-            }
+            each(place, self.counts.get_mut(place).map_or(0, std::mem::take));
         }
     }
 
@@ -322,11 +313,12 @@ mod tests {
 
     #[test]
     fn each_event_has_a_place_of_its_own_that_a_bit_can_tell() {
-        assert!(EVENTS <= u32::BITS as usize);
-        for place in 0..EVENTS {
-            assert_eq!(Event::at(place).map(Event::place), Some(place));
-        }
-        assert_eq!(Event::at(EVENTS), None);
+        let messages = Message::ALL.iter().map(|it| Event::Message(*it));
+        let inserts = Treatment::ALL.iter().map(|it| Event::Insert(*it));
+        let commands = OwnCommand::ALL.iter().map(|it| Event::Command(*it));
+        let redos = RedoResult::ALL.iter().map(|it| Event::Redo(*it));
+        let places = messages.chain(inserts).chain(commands).chain(redos).map(Event::place);
+        assert!(places.eq(0..EVENTS) && EVENTS <= u32::BITS as usize);
     }
 
     #[test]
@@ -341,10 +333,10 @@ mod tests {
         tally.error(None);
         let (mut events, mut errors) = (Vec::new(), Vec::new());
         for _ in 0..2 {
-            tally.take(|event, count| events.push((event, count)));
+            tally.take(|place, count| events.push((place, count)));
             tally.take_errors(|class, count| errors.push((class, count)));
         }
-        assert_eq!(events, [(query, 2), (redo, 1)]);
+        assert_eq!(events, [(query.place(), 2), (redo.place(), 1)]);
         assert_eq!(errors, [(*b"23", 2), ([0; 2], 1)]);
     }
 }

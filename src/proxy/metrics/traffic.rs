@@ -7,17 +7,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::session::tally::{Event, Message, OwnCommand, RedoResult, Treatment, Wait};
+use crate::session::tally::{Message, OwnCommand, RedoResult, Treatment, Wait};
 
 use super::Label;
 
 /// The numbers of messages, of what the proxy sends of its own, and of times.
 #[derive(Debug)]
 pub(in crate::proxy) struct Traffic {
-    messages: Box<[Counter]>,
-    inserts: Box<[Counter]>,
-    commands: Box<[Counter]>,
-    redos: Box<[Counter]>,
+    /// One for each event, at its place.
+    events: Vec<Counter>,
     errors: Box<[(&'static str, Counter)]>,
     awake: Histogram,
     waits: Box<[Histogram]>,
@@ -53,18 +51,13 @@ impl Traffic {
         );
         let errors = CLASSES.into_iter().zip(errors).collect();
         let (awake, waits) = times(registry);
-        Self { messages, inserts, commands, redos, errors, awake, waits }
+        let events = [messages, inserts, commands, redos].concat();
+        Self { events, errors, awake, waits }
     }
 
-    /// Counts what a session has counted.
-    pub(in crate::proxy) fn count(&self, event: Event, count: u32) {
-        let counter = match event {
-            Event::Message(it) => self.messages.get(it as usize),
-            Event::Insert(it) => self.inserts.get(it as usize),
-            Event::Command(it) => self.commands.get(it as usize),
-            Event::Redo(it) => self.redos.get(it as usize),
-        };
-        if let Some(counter) = counter {
+    /// Counts what a session has counted, by the event's place.
+    pub(in crate::proxy) fn count(&self, place: usize, count: u32) {
+        if let Some(counter) = self.events.get(place) {
             counter.inc_by(count.into());
         }
     }
@@ -117,7 +110,7 @@ fn counters(
     registry: &mut Registry,
     (name, help): (&str, &str),
     (label, values): (&'static str, &[&'static str]),
-) -> Box<[Counter]> {
+) -> Vec<Counter> {
     let family = Family::<Label, Counter>::default();
     registry.register(name, help, family.clone());
     values.iter().map(|&value| family.get_or_create_owned(&[(label, value)])).collect()
