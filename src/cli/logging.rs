@@ -1,27 +1,47 @@
 //! Where log lines go and what they look like.
 //!
 //! Lines are written by a thread of their own, so that a reader of the log who stops reading
-//! holds up no session; lines that find its queue full are dropped, and counted.
+//! holds up no session; lines that find its queue full are dropped, and counted. Once the queue is
+//! empty again, a line says how many that were.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, Write};
 
 use anyhow::Context as _;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{Log, LogFormat, LogLevel};
+use crate::proxy::LostLines;
 
-/// Starts logging; what is queued is written when the guard is dropped.
-pub(super) fn start(log: &Log) -> anyhow::Result<WorkerGuard> {
-    let (writer, guard) = writer(log)?;
+use tail::Tail;
+
+mod tail;
+
+/// Lines that may wait to be written: some megabytes.
+const QUEUE: usize = 8192;
+
+/// A log that is written until this is dropped; what is queued then is written still.
+#[derive(Debug)]
+pub(super) struct Logging {
+    /// How many lines were lost.
+    pub(super) lost_lines: LostLines,
+    _flushed_at_end: WorkerGuard,
+}
+
+/// Starts logging.
+pub(super) fn start(log: &Log) -> anyhow::Result<Logging> {
+    let lost_lines = LostLines::default();
+    let (writer, guard) = writer(log, &lost_lines)?;
+    let dropped = writer.error_counter();
+    lost_lines.is_told_by(move || dropped.dropped_lines() as u64);
     let builder = tracing_subscriber::fmt()
         .with_max_level(level(log.level))
         .with_writer(writer)
@@ -31,17 +51,26 @@ pub(super) fn start(log: &Log) -> anyhow::Result<WorkerGuard> {
         LogFormat::Json => builder.event_format(JsonLine).init(),
         LogFormat::Text => builder.init(),
     }
-    Ok(guard)
+    Ok(Logging { lost_lines, _flushed_at_end: guard })
 }
 
-fn writer(log: &Log) -> anyhow::Result<(NonBlocking, WorkerGuard)> {
-    let Some(path) = &log.file else { return Ok(tracing_appender::non_blocking(io::stdout())) };
+fn writer(log: &Log, lost: &LostLines) -> anyhow::Result<(NonBlocking, WorkerGuard)> {
+    let Some(path) = &log.file else { return Ok(queue(io::stdout(), log.format, lost)) };
     let file = OpenOptions::new()
         .create(true)
         .append(true)
         .open(path)
         .with_context(|| format!("cannot open the log file {}", path.display()))?;
-    Ok(tracing_appender::non_blocking(file))
+    Ok(queue(file, log.format, lost))
+}
+
+fn queue(
+    output: impl Write + Send + 'static,
+    format: LogFormat,
+    lost: &LostLines,
+) -> (NonBlocking, WorkerGuard) {
+    let builder = NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true);
+    builder.finish(Tail::new(output, format, lost.clone()))
 }
 
 fn level(level: LogLevel) -> LevelFilter {

@@ -61,8 +61,8 @@ impl Reload<'_> {
                 }
             }
             Err(error) => {
-                self.handle.reject_rules();
                 let error = format!("{error:#}");
+                self.handle.reject_rules(&error);
                 tracing::error!(file, error, "rules not reloaded: those of before stay in force");
             }
         }

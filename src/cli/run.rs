@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Address, Config, Overrides};
 use crate::proxy::access::Access;
-use crate::proxy::{Proxy, Settings, Stop};
+use crate::proxy::{LostLines, Proxy, Settings, Stop};
 use crate::rules::Ruleset;
 
 use super::logging;
@@ -17,9 +17,9 @@ use super::reload::{self, Reload};
 /// (its sessions end between transactions) or SIGINT (at once). At SIGHUP it reads the rules anew.
 pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     let Config { settings, rules } = reload::read(path, overrides)?;
-    let _flushed_at_end = logging::start(&settings.log)?;
+    let log = logging::start(&settings.log)?;
     let upstream = settings.upstream.clone();
-    let proxy = bind(settings.clone(), rules)?;
+    let proxy = bind(settings.clone(), rules, log.lost_lines.clone())?;
     let addresses = list(&proxy.addresses());
     let admin = proxy.admin_address().map(|it| format!(", admin on {it}")).unwrap_or_default();
     let ready =
@@ -39,7 +39,11 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
 }
 
 /// A proxy as a rules file describes it.
-pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> anyhow::Result<Proxy> {
+pub(super) fn bind(
+    settings: config::Settings,
+    rules: Ruleset,
+    lost_lines: LostLines,
+) -> anyhow::Result<Proxy> {
     raise_descriptor_limit(settings.limits.connections);
     let access = Access::load(&settings)?;
     let proxy = Proxy::bind(Settings {
@@ -51,6 +55,7 @@ pub(super) fn bind(settings: config::Settings, rules: Ruleset) -> anyhow::Result
         limits: settings.limits,
         rules,
         key_values: settings.log.key_values,
+        lost_lines,
     })?;
     Ok(proxy)
 }

@@ -1,4 +1,4 @@
-//! The admin listener: health and metrics over HTTP. It has a thread of its own, so that neither who asks nor
+//! The admin listener: health, metrics and the status page over HTTP. It has a thread of its own, so that neither who asks nor
 //! who does not read the answer is in any session's way, and it answers until the last session has
 //! ended.
 
@@ -23,6 +23,7 @@ use crate::config::Address;
 use super::metrics;
 use super::readiness::Readiness;
 use super::socket::{Listener, Sharing, Socket};
+use super::status::{self, Snapshot};
 use super::{ACCEPT_PAUSE, Shared, StartError};
 
 /// Connections at once; whoever comes then waits for one of them to end.
@@ -137,6 +138,11 @@ struct Desk {
 }
 
 impl Desk {
+    async fn status(&self) -> Snapshot {
+        let ready = self.readiness.now(&self.shared).await;
+        Snapshot::take(&self.shared, ready.map_err(|why| why.to_string()))
+    }
+
     async fn answer(&self, request: &Request<Incoming>) -> Response<String> {
         let path = request.uri().path();
         if !PATHS.contains(&path) {
@@ -153,6 +159,12 @@ impl Desk {
                 Ok(()) => plain(StatusCode::OK, "ready".to_owned()),
                 Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
             },
+            STATUS => {
+                with_headers(response(StatusCode::OK, status::HTML, self.status().await.html()))
+            }
+            STATUS_JSON => {
+                with_headers(response(StatusCode::OK, status::JSON, self.status().await.json()))
+            }
             _ => plain(StatusCode::OK, "alive".to_owned()),
         }
     }
@@ -161,7 +173,14 @@ impl Desk {
 const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
 const METRICS: &str = "/metrics";
-const PATHS: [&str; 3] = [METRICS, HEALTH, READY];
+const STATUS: &str = "/status";
+const STATUS_JSON: &str = "/status.json";
+const PATHS: [&str; 5] = [METRICS, HEALTH, READY, STATUS, STATUS_JSON];
+
+fn with_headers(mut response: Response<String>) -> Response<String> {
+    response.headers_mut().extend(status::headers());
+    response
+}
 
 /// One line of text.
 fn plain(status: StatusCode, line: String) -> Response<String> {

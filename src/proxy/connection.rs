@@ -15,7 +15,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::session::output::{Note, Output};
+use crate::session::tally::Tally;
 use crate::session::{ProtocolViolation, Session};
+use crate::wire::backend::TransactionStatus;
 use crate::wire::build;
 
 use super::ruling::Follower;
@@ -63,6 +65,14 @@ pub(super) enum Peer {
 pub(super) trait Notes {
     /// Bytes came.
     fn read(&mut self, from: Peer, bytes: usize);
+    /// The session wakes up.
+    fn wakes(&mut self);
+    /// It has done something.
+    fn goes_on(&mut self, session: &Session);
+    /// It has nothing more to do for now.
+    fn rests(&mut self);
+    /// What it has counted, and what the last ReadyForQuery said.
+    fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>);
     fn note(&mut self, note: Note);
 }
 
@@ -180,6 +190,18 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> Poll<End> {
+        notes.wakes();
+        let polled = self.turn(cx, scratch, notes);
+        notes.rests();
+        polled
+    }
+
+    fn turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        notes: &mut impl Notes,
+    ) -> Poll<End> {
         (self.server.dry, self.client.dry) = (false, false);
         loop {
             let mut progress = self.server.flush(cx) | self.client.flush(cx);
@@ -195,6 +217,7 @@ impl Connection {
             progress |= self.resume_client(cx, notes);
             progress |= self.read_client(cx, scratch, notes);
             progress |= self.pass_end(cx);
+            notes.goes_on(&self.session);
             if let Some(end) = self.end() {
                 return Poll::Ready(end);
             }
@@ -424,6 +447,10 @@ impl<N: Notes> Output for Lanes<'_, '_, N> {
 
     fn note(&mut self, note: Note) {
         self.notes.note(note);
+    }
+
+    fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>) {
+        self.notes.count(tally, status);
     }
 }
 

@@ -5,10 +5,15 @@ use std::hash::BuildHasher;
 use std::sync::atomic::Ordering;
 
 use crate::config::KeyValues;
+use crate::session::Session;
 use crate::session::output::{Conflict, Note, Outcome};
+use crate::session::tally::Tally;
+use crate::wire::backend::TransactionStatus;
 
 use super::Shared;
 use super::connection::{End, Notes, Peer};
+use super::meter::Meter;
+use super::metrics::{Ending, Present};
 use super::refusal::Refusal;
 
 /// How the values of duplicate keys are logged.
@@ -29,7 +34,7 @@ impl KeyLog {
         }
     }
 
-    fn key(&self, detail: Option<&[u8]>) -> Option<String> {
+    pub(super) fn key(&self, detail: Option<&[u8]>) -> Option<String> {
         match self {
             Self::Hide => None,
             Self::Hash(state) => detail.map(|detail| format!("{:016x}", state.hash_one(detail))),
@@ -43,16 +48,19 @@ pub(super) struct SessionLog<'a> {
     shared: &'a Shared,
     client: String,
     session: u64,
+    meter: Meter<'a>,
 }
 
 impl<'a> SessionLog<'a> {
-    pub(super) fn new(shared: &'a Shared, client: String) -> Self {
+    pub(super) fn new(shared: &'a Shared, present: Present<'a>, client: String) -> Self {
         let session = shared.next_session.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(client, session, "session began");
-        Self { shared, client, session }
+        let meter = Meter::new(&shared.metrics, present, session);
+        Self { shared, client, session, meter }
     }
 
-    pub(super) fn ended(&self, end: Option<&End>) {
+    pub(super) fn ended(&mut self, end: Option<&End>, session: &Session) {
+        self.meter.ends(Ending::of(end, session));
         let (client, session) = (&*self.client, self.session);
         match end {
             None => tracing::debug!(client, session, "session ended: stopping"),
@@ -120,6 +128,23 @@ impl<'a> SessionLog<'a> {
 impl Notes for SessionLog<'_> {
     fn read(&mut self, from: Peer, bytes: usize) {
         self.shared.metrics.read(from, bytes);
+        self.meter.has_read();
+    }
+
+    fn wakes(&mut self) {
+        self.meter.wakes();
+    }
+
+    fn goes_on(&mut self, session: &Session) {
+        self.meter.goes_on(session);
+    }
+
+    fn rests(&mut self) {
+        self.meter.rests();
+    }
+
+    fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>) {
+        self.meter.count(tally, status);
     }
 
     fn note(&mut self, note: Note) {
@@ -128,6 +153,7 @@ impl Notes for SessionLog<'_> {
         match note {
             Note::Conflict(conflict) => {
                 self.conflict(&conflict);
+                self.shared.history.conflict(&conflict, session, &self.shared.key_values);
                 let rule = conflict.rule.as_ref().filter(|_| conflict.outcome == Outcome::Absorbed);
                 if let Some((rule, _)) = rule {
                     self.shared.rulings.absorbed(rule);

@@ -4,6 +4,10 @@
 //! Counting a read, a session or a byte is an atomic addition. Only a conflict is looked up by its
 //! labels, under the lock of its family, which nobody holds while an answer is sent.
 
+mod lifetimes;
+mod standing;
+mod traffic;
+
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -20,6 +24,10 @@ use crate::session::output::{Conflict, Note, Outcome};
 use super::connection::Peer;
 use super::log::{reason, strategy};
 use super::refusal::Refusal;
+
+pub(super) use lifetimes::{Ending, Lifetimes, Present, State};
+pub(super) use standing::Standing;
+pub(super) use traffic::Traffic;
 
 /// The form of what [`Metrics::text`] gives.
 pub(super) const CONTENT: &str = prometheus_text::CONTENT_TYPE;
@@ -44,6 +52,12 @@ const REFUSALS: [&str; 10] = [
     "stopping",
 ];
 
+/// How reading the rules anew ends.
+const RELOADS: [&str; 2] = ["success", "failure"];
+
+/// The version that runs.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// All that is counted.
 #[derive(Debug)]
 pub(super) struct Metrics {
@@ -56,8 +70,10 @@ pub(super) struct Metrics {
     not_rewritten: Family<Label, Counter>,
     lookups_failed: Counter,
     out_of_step: Counter,
-    sessions_now: Gauge,
-    sessions: Counter,
+    /// How sessions begin and end.
+    pub(super) lifetimes: Lifetimes,
+    /// What passes through them.
+    pub(super) traffic: Traffic,
     refused: Family<Label, Counter>,
     handshakes_failed: Counter,
     draining: Gauge,
@@ -65,6 +81,7 @@ pub(super) struct Metrics {
     from_server: Counter,
     rules: Gauge,
     reloaded: Gauge,
+    reloads: Family<Label, Counter>,
 }
 
 type Label = [(&'static str, &'static str); 1];
@@ -89,8 +106,8 @@ impl Metrics {
     /// Everything at 0.
     pub(super) fn new(rules: &Ruleset) -> Self {
         let bytes = Family::<Label, Counter>::default();
+        let mut registry = Registry::with_prefix("pgabsorb");
         let mut metrics = Self {
-            registry: Registry::with_prefix("pgabsorb"),
             conflicts: Family::default(),
             by_constraint: Family::default(),
             constraint_series: Mutex::default(),
@@ -98,8 +115,8 @@ impl Metrics {
             not_rewritten: Family::default(),
             lookups_failed: Counter::default(),
             out_of_step: Counter::default(),
-            sessions_now: Gauge::default(),
-            sessions: Counter::default(),
+            lifetimes: Lifetimes::register(&mut registry),
+            traffic: Traffic::register(&mut registry),
             refused: Family::default(),
             handshakes_failed: Counter::default(),
             draining: Gauge::default(),
@@ -107,11 +124,16 @@ impl Metrics {
             from_server: bytes.get_or_create_owned(&[("direction", "from_server")]),
             rules: Gauge::default(),
             reloaded: Gauge::default(),
+            reloads: Family::default(),
+            registry,
         };
         metrics.register_conflicts();
         metrics.register_sessions(bytes);
         for reason in REFUSALS {
             metrics.refused.get_or_create(&[("reason", reason)]).inc_by(0);
+        }
+        for result in RELOADS {
+            metrics.reloads.get_or_create(&[("result", result)]).inc_by(0);
         }
         metrics.expect(rules);
         metrics
@@ -156,17 +178,15 @@ impl Metrics {
             "1 if the file was good when it was last read, 0 if the rules of before are in force",
             self.reloaded.clone(),
         );
+        registry.register(
+            "reloads",
+            "Times that the rules were to be read anew",
+            self.reloads.clone(),
+        );
     }
 
     fn register_sessions(&mut self, bytes: Family<Label, Counter>) {
         let registry = &mut self.registry;
-        registry.register("sessions", "Sessions that go on now", self.sessions_now.clone());
-        // The name of a counter gets its _total from the registry, so it is another one.
-        registry.register(
-            "sessions",
-            "Clients that have got a session, a server connection of their own",
-            self.sessions.clone(),
-        );
         registry.register(
             "sessions_refused",
             "Clients that got no session, and were told why",
@@ -183,8 +203,16 @@ impl Metrics {
             self.draining.clone(),
         );
         registry.register("bytes", "Bytes that sessions have read", bytes);
-        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The version that runs", version);
+        let build = Info::new([
+            ("version", VERSION),
+            ("os", std::env::consts::OS),
+            ("arch", std::env::consts::ARCH),
+            ("profile", if cfg!(debug_assertions) { "debug" } else { "release" }),
+        ]);
+        registry.register("build", "What runs", build);
+        let started = Gauge::<i64>::default();
+        started.set(now());
+        registry.register_with_unit("start_time", "When it was started", Unit::Seconds, started);
     }
 
     /// Rules are in force: what they may count from here on starts at 0, so that a rate includes
@@ -218,9 +246,21 @@ impl Metrics {
         self.reloaded.set(1);
     }
 
+    /// The file was read anew, and is in force.
+    pub(super) fn was_reloaded(&self, rules: &Ruleset) {
+        self.expect(rules);
+        self.reloads.get_or_create(&[("result", RELOADS[0])]).inc();
+    }
+
     /// The file was read, and is no good.
     pub(super) fn not_reloaded(&self) {
         self.reloaded.set(0);
+        self.reloads.get_or_create(&[("result", RELOADS[1])]).inc();
+    }
+
+    /// What is known elsewhere is asked for whenever the numbers are.
+    pub(super) fn also(&mut self, standing: Standing) {
+        self.registry.register_collector(Box::new(standing));
     }
 
     /// Counts what a session tells.
@@ -278,13 +318,6 @@ impl Metrics {
         counter.inc_by(bytes as u64);
     }
 
-    /// Counts a session in, and out when what comes back is dropped.
-    pub(super) fn session(&self) -> Present {
-        self.sessions.inc();
-        self.sessions_now.inc();
-        Present(self.sessions_now.clone())
-    }
-
     /// Counts a client that got no session.
     pub(super) fn refused(&self, refusal: &Refusal) {
         self.refused.get_or_create(&[("reason", refusal.reason())]).inc();
@@ -311,16 +344,6 @@ impl Metrics {
     }
 }
 
-/// A session that goes on.
-#[derive(Debug)]
-pub(super) struct Present(Gauge);
-
-impl Drop for Present {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 impl ConstraintLabels {
     fn other() -> Self {
         Self { constraint: OTHER.to_owned(), ..Self::default() }
@@ -342,7 +365,7 @@ impl ConstraintLabels {
 
 /// A name from outside: no longer than PostgreSQL's, and without what no name should hold. Quotes
 /// and the like are escaped where it is written.
-fn label(name: &str) -> String {
+pub(super) fn label(name: &str) -> String {
     let clean = |it: char| if it.is_control() { char::REPLACEMENT_CHARACTER } else { it };
     let end = name.floor_char_boundary(NAME_BYTES);
     name.get(..end).unwrap_or_default().chars().map(clean).collect()

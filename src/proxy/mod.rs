@@ -13,12 +13,15 @@ mod drain;
 mod greeting;
 pub mod log;
 mod login;
+mod lost;
+mod meter;
 mod metrics;
 mod readiness;
 mod refusal;
 mod ruling;
 mod socket;
 mod startup;
+mod status;
 mod stopping;
 pub mod tls;
 mod upstream;
@@ -28,7 +31,7 @@ use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -43,10 +46,12 @@ use access::Access;
 use admin::Admin;
 use catalogs::LIFETIME;
 pub use drain::Stop;
-use metrics::Metrics;
+pub use lost::LostLines;
+use metrics::{Metrics, Standing};
 use ruling::Rulings;
 pub(crate) use ruling::in_force;
 use socket::{Detached, Listener, Sharing, Socket};
+use status::History;
 use stopping::Stopping;
 
 /// Connections that may wait for a worker to take them over; behind them, nothing is accepted.
@@ -80,6 +85,8 @@ pub struct Settings {
     pub rules: Ruleset,
     /// Whether the values of duplicate keys are logged.
     pub key_values: KeyValues,
+    /// How many log lines were lost, for the metrics.
+    pub lost_lines: LostLines,
 }
 
 /// Why a proxy could not start.
@@ -107,6 +114,9 @@ struct Shared {
     rulings: Arc<Rulings>,
     key_values: log::KeyLog,
     metrics: Metrics,
+    history: History,
+    lost_lines: LostLines,
+    started: SystemTime,
     /// One permit a session.
     sessions: Semaphore,
     next_session: AtomicU64,
@@ -139,13 +149,23 @@ impl Proxy {
             listeners.push(bound.map_err(|error| StartError::Listen { address, error })?);
         }
         let admin = settings.admin.map(Admin::bind).transpose()?;
+        let mut metrics = Metrics::new(&settings.rules);
+        let rulings = Arc::new(Rulings::new(settings.rules));
+        metrics.also(Standing {
+            rulings: Arc::clone(&rulings),
+            lost_lines: settings.lost_lines.clone(),
+            limit: settings.limits.connections,
+        });
         let shared = Arc::new(Shared {
             upstream: settings.upstream,
             access: ArcSwap::from_pointee(settings.access),
             sessions: Semaphore::new(settings.limits.connections),
             limits: settings.limits,
-            metrics: Metrics::new(&settings.rules),
-            rulings: Arc::new(Rulings::new(settings.rules)),
+            metrics,
+            history: History::default(),
+            lost_lines: settings.lost_lines,
+            started: SystemTime::now(),
+            rulings,
             key_values: log::KeyLog::new(settings.key_values),
             next_session: AtomicU64::new(1),
             is_leaving: AtomicBool::new(false),
@@ -214,7 +234,8 @@ impl Handle {
     /// goes by them from its next transaction on.
     #[must_use]
     pub fn replace_rules(&self, rules: Ruleset) -> u64 {
-        self.shared.metrics.expect(&rules);
+        self.shared.metrics.was_reloaded(&rules);
+        self.shared.history.reloaded(None);
         self.shared.rulings.replace(rules)
     }
 
@@ -223,9 +244,10 @@ impl Handle {
         self.shared.access.store(Arc::new(access));
     }
 
-    /// Other rules were meant to be in force, and cannot be.
-    pub fn reject_rules(&self) {
+    /// Other rules were meant to be in force, and cannot be, for this reason.
+    pub fn reject_rules(&self, why: &str) {
         self.shared.metrics.not_reloaded();
+        self.shared.history.reloaded(Some(why));
     }
 }
 

@@ -54,6 +54,21 @@ impl Rulings {
         self.current.load_full()
     }
 
+    /// The number of the rules in force: those at the start are 1.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The rules as they are written, each with what makes it only observe for now.
+    pub(super) fn written(&self) -> Vec<(Rule, Suspended)> {
+        let (written, breaker, today) = (self.written.load(), self.breaker.load(), today());
+        let suspended = |rule: &Rule| Suspended {
+            expired: is_over(rule, today),
+            over_limit: breaker.is_over(rule.id.as_str()),
+        };
+        written.rules().iter().map(|rule| (rule.clone(), suspended(rule))).collect()
+    }
+
     /// Other rules are in force from here on; returns their number.
     pub(super) fn replace(&self, rules: Ruleset) -> u64 {
         let today = today();
@@ -123,6 +138,13 @@ impl Rulings {
             self.turn(today(), minute());
         }
     }
+}
+
+/// Why a rule that absorbs only observes for now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Suspended {
+    pub(super) expired: bool,
+    pub(super) over_limit: bool,
 }
 
 /// Minutes since 1970.

@@ -19,7 +19,7 @@ use super::connection::{Connection, End};
 use super::greeting::{self, Asked, Greeting, Rejected};
 use super::log::SessionLog;
 use super::login::{Failed, Login};
-use super::metrics::Present;
+use super::metrics::{Ending, Present, State};
 use super::refusal::Refusal;
 use super::ruling::Follower;
 use super::socket::Socket;
@@ -93,17 +93,19 @@ async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arriva
             return fail(shared, client, &peer, failed).await;
         }
     };
-    let place = Place { _present: shared.metrics.session(), _permit: permit };
+    let mut present = shared.metrics.lifetimes.session();
     drop(packet);
     if !parameters.is_protocol_3() {
-        return splice(shared, client, server).await;
+        present.stands(State::Unread);
+        splice(shared, client, server).await;
+        return present.ends(Ending::Unread);
     }
     let channel_binding = channel_binding(&access, &client, &server);
     let session = Session::new(setup(shared, &parameters, channel_binding));
     let follower = Follower::new(&shared.rulings, &parameters);
     drop((parameters, access));
     let connection = Connection::new(session, follower, client, server);
-    run(shared, scratch, connection, place, peer).await;
+    run(shared, scratch, connection, Place { present, permit }, peer).await;
 }
 
 /// Makes sure of the client, where that is for the proxy to do.
@@ -156,8 +158,8 @@ fn channel_binding(access: &Access, client: &Socket, server: &Socket) -> Channel
 
 /// One of the sessions that there may be, counted while it lasts.
 struct Place<'a> {
-    _present: Present,
-    _permit: SemaphorePermit<'a>,
+    present: Present<'a>,
+    permit: SemaphorePermit<'a>,
 }
 
 /// A replication connection has no rules.
@@ -194,10 +196,11 @@ async fn run(
     place: Place<'_>,
     peer: String,
 ) {
-    let mut log = SessionLog::new(shared, peer);
+    let Place { present, permit } = place;
+    let mut log = SessionLog::new(shared, present, peer);
     let running = run_to_end(shared, &mut connection, scratch, &mut log);
     let end = shared.stopping.or(running).await;
-    log.ended(end.as_ref());
+    log.ended(end.as_ref(), &connection.session);
     let last_word = match end {
         Some(End::Client(_)) => return,
         Some(End::Server | End::ServerLeft) => None,
@@ -210,7 +213,7 @@ async fn run(
     let last_word = last_word.filter(|_| connection.can_address_client());
     // The server's connection is closed here; whoever sees the end may come back at once.
     let (mut client, unsent) = connection.into_client();
-    drop(place);
+    drop((log, permit));
     if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
         close(client, last_word.as_ref()).await;
     }

@@ -140,7 +140,7 @@ impl Session {
         let name = Name::new(name);
         self.statements.sent_statement(&name, Some(Arc::clone(&original)));
         let makes = Some((name, Arc::clone(&original)));
-        self.ledger.sent(Expected::Own(Command { makes, ..Command::new(Purpose::Restore, 2) }));
+        self.sent_own(Expected::Own(Command { makes, ..Command::new(Purpose::Restore, 2) }));
         (original, out.freeze())
     }
 }

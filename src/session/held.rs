@@ -27,6 +27,7 @@ use super::passage::Passage;
 use super::plan::NARROW;
 use super::recovery::{Answer, Reason, Scope};
 use super::splice::{Splice, characters};
+use super::tally::RedoResult;
 use super::text::{Kind, Text};
 use super::{Fate, Session, redo};
 
@@ -139,6 +140,11 @@ impl Held {
         self.scope == Scope::Alone && self.stage == Stage::Settling
     }
 
+    /// Whether the statement is being run again.
+    pub(super) fn runs_again(&self) -> bool {
+        self.stage == Stage::Settling && self.conflict.rows_inserted.is_none()
+    }
+
     fn show(self, outcome: Outcome, passage: &mut Passage<'_, '_>) {
         let error = self.error.clone();
         self.answer(&error, outcome, passage);
@@ -175,6 +181,7 @@ impl Session {
     /// not expect: it is made to skip again.
     pub(super) fn show_held(&mut self, passage: &mut Passage<'_, '_>) {
         let Some(held) = self.held.take() else { return };
+        self.count_redo(&held, RedoResult::Unconfirmed);
         self.statements.rolled_back();
         self.kept.clear();
         let ready = held.owes_ready;
@@ -256,6 +263,7 @@ impl Session {
         passage: &mut Passage<'_, '_>,
     ) -> Fate {
         let (scope, ready) = (held.scope, held.owes_ready);
+        self.count_redo(&held, RedoResult::Unconfirmed);
         self.statements.rolled_back();
         held.show(outcome, passage);
         let revived =
@@ -304,7 +312,7 @@ impl Session {
         };
         let mut splice = Splice::own(purposes, &redo);
         passage.ask_backend(&build::query(&std::mem::take(&mut splice.text)));
-        self.ledger.sent(Expected::Query(Query {
+        self.sent_own(Expected::Query(Query {
             splice: Some(Box::new(splice)),
             readies: held.rest().is_none(),
             ..Query::plain(Text { effect: Effect::REVIVES, ..Text::OTHER })
@@ -327,7 +335,7 @@ impl Session {
         if let (Answer::Redo, Again::Execute { execution, .. }) = (answer, &held.again) {
             let (bytes, expected) = redo::messages(&held, execution);
             passage.ask_backend(&bytes);
-            self.ledger.sent(expected);
+            self.sent_own(expected);
         }
         if guarded {
             passage.ask_backend(&self.commanded(Purpose::Release));
@@ -364,6 +372,7 @@ impl Session {
     /// sent behind it goes on.
     pub(super) fn settle_held(&mut self, passage: &mut Passage<'_, '_>) {
         let Some(mut held) = self.held.take() else { return };
+        self.count_redo(&held, RedoResult::Succeeded);
         self.window = NARROW;
         let mut kept = std::mem::take(&mut self.kept);
         if let (None, Some(rows)) = (held.conflict.rows_inserted, backend::inserted_rows(&kept)) {
@@ -381,6 +390,7 @@ impl Session {
     /// one, and the server has aborted the transaction or skips, as the client will be told.
     pub(super) fn recovery_failed(&mut self, purpose: Purpose, passage: &mut Passage<'_, '_>) {
         let Some(held) = self.held.take() else { return };
+        self.count_redo(&held, RedoResult::Failed);
         self.statements.rolled_back();
         self.kept.clear();
         if let Some(query) = self.ledger.query() {

@@ -56,7 +56,7 @@ impl Session {
     pub(super) fn look_up(&mut self) -> Bytes {
         self.lookup = Lookup::Asked(Some(Box::default()));
         let command = Command::new(Purpose::Lookup, build::COMMAND_CLOSES + 1);
-        self.ledger.sent(Expected::Own(command));
+        self.sent_own(Expected::Own(command));
         catalog::lookup(&self.rules)
     }
 

@@ -40,6 +40,7 @@ pub mod rewrite;
 mod simple;
 mod splice;
 mod statements;
+pub mod tally;
 mod text;
 pub mod verified;
 
@@ -69,6 +70,7 @@ use passage::{Passage, Towards};
 use plan::Plan;
 use rewrite::Doubt;
 use statements::Statements;
+use tally::{Event, Message, Tally};
 use verified::{Named, Verified};
 
 /// The one thing a session cannot go on after: the server broke the protocol.
@@ -151,6 +153,7 @@ pub struct Session {
     lookup: Lookup,
     login: Login,
     goodbye: Goodbye,
+    tally: Tally,
 }
 
 /// How the client's messages go on.
@@ -212,6 +215,7 @@ impl Session {
             lookup: Lookup::default(),
             login: Login::Passed(setup.channel_binding),
             goodbye: Goodbye::Unsaid,
+            tally: Tally::default(),
         }
     }
 
@@ -267,7 +271,10 @@ impl Session {
                         self.stalled = true;
                         passage.insert(&asks);
                     }
-                    plan => passage.carry_out(plan, frame.bytes.len()),
+                    plan => {
+                        self.tally.count(Event::Message(Message::of(frame.tag)));
+                        passage.carry_out(plan, frame.bytes.len());
+                    }
                 },
                 Ok(Step::More(bytes)) => passage.pass(bytes.len()),
                 Ok(Step::Incomplete) => break,
@@ -275,6 +282,7 @@ impl Session {
             }
         }
         self.tell(&mut passage);
+        passage.count(&mut self.tally, self.status);
         passage.finish()
     }
 
@@ -348,6 +356,7 @@ impl Session {
     ) -> Result<usize, ProtocolViolation> {
         let mut passage = Passage::new(input, Towards::Frontend, out);
         let taken = self.take_backend(&mut passage);
+        passage.count(&mut self.tally, self.status);
         let done = passage.finish();
         taken.map(|()| done)
     }
@@ -383,6 +392,7 @@ impl Session {
     pub fn handle_backend_end(&mut self, out: &mut dyn Output) {
         let mut passage = Passage::new(&[], Towards::Frontend, out);
         self.show_held(&mut passage);
+        passage.count(&mut self.tally, self.status);
         passage.finish();
     }
 
@@ -397,6 +407,12 @@ impl Session {
     #[must_use]
     pub fn goodbye_was_said(&self) -> bool {
         self.goodbye != Goodbye::Unsaid
+    }
+
+    /// Whether the server has ended the session with a FATAL.
+    #[must_use]
+    pub fn fatal_was_said(&self) -> bool {
+        self.goodbye == Goodbye::Server
     }
 
     /// Whether the client is logged in: the server has been ready for its queries.

@@ -5,6 +5,7 @@ use crate::wire::backend::{SqlState, TransactionStatus};
 
 use super::recovery::Reason;
 use super::rewrite::Doubt;
+use super::tally::Tally;
 
 /// Where a session's effects go. The shell writes to sockets and logs; tests record.
 pub trait Output {
@@ -14,6 +15,9 @@ pub trait Output {
     fn to_frontend(&mut self, bytes: &[u8]);
     /// A fact worth telling.
     fn note(&mut self, note: Note);
+    /// What has been counted, to be taken before what it led to is sent; and what the last
+    /// ReadyForQuery said.
+    fn count(&mut self, _tally: &mut Tally, _status: Option<TransactionStatus>) {}
 }
 
 /// A fact about a session.

@@ -1,8 +1,11 @@
 //! One reading's bytes on their way through: all that goes to one side leaves in one piece, and
 //! what passes unchanged is not even copied.
 
+use crate::wire::backend::TransactionStatus;
+
 use super::output::{Note, Output};
 use super::plan::Plan;
+use super::tally::Tally;
 
 /// The side that the bytes go to.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +86,10 @@ impl<'a, 'o> Passage<'a, 'o> {
             Towards::Backend => self.insert_any(bytes),
             Towards::Frontend => self.asked.extend_from_slice(bytes),
         }
+    }
+
+    pub(super) fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>) {
+        self.out.count(tally, status);
     }
 
     pub(super) fn note(&mut self, note: Note) {

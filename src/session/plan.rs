@@ -23,6 +23,7 @@ use super::expected::{Entry, Execution, Expected, Object, Purpose, Query};
 use super::name::Name;
 use super::rewrite::{Ahead, Rewritten};
 use super::statements::{Bound, Prepared, Resolved};
+use super::tally::Treatment;
 use super::text::{Kind, Text};
 use super::{Lookup, Pace, Session};
 
@@ -177,14 +178,21 @@ impl Session {
     /// A message of the client's is sent.
     pub(super) fn sent(&mut self, expected: Expected, message: Bytes) {
         self.flushed = matches!(expected, Expected::Query(_) | Expected::Sync);
+        self.tally.sent(&expected);
         self.ledger.sent(Entry { message, ..expected.into() });
     }
 
     /// Commands of the proxy's own are sent.
     pub(super) fn commanded(&mut self, purpose: Purpose) -> Bytes {
         let (bytes, expected) = purpose.command(self.ledger.take_behind());
-        self.ledger.sent(expected);
+        self.sent_own(expected);
         bytes
+    }
+
+    /// Something of the proxy's own is sent.
+    pub(super) fn sent_own(&mut self, expected: Expected) {
+        self.tally.sent(&expected);
+        self.ledger.sent(expected);
     }
 
     // === Extended query ===
@@ -330,6 +338,12 @@ impl Session {
         if block == Some(Block::None) {
             self.pace = Pace::Watching;
         }
+        let rewritten = bound.as_ref().is_some_and(|bound| bound.prepared.rewritten.is_some());
+        self.treated([
+            (block == Some(Block::None)).then_some(Treatment::Watched),
+            guarded.then_some(Treatment::Guarded),
+            rewritten.then_some(Treatment::Rewritten),
+        ]);
         let execution = Expected::Execute(Execution { portal, max_rows, bound, guarded });
         if !guarded {
             self.sent(execution, message);

@@ -215,6 +215,7 @@ impl Session {
     fn error(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
         let fields = ErrorFields::new(frame.body());
         let sqlstate = fields.sqlstate();
+        self.tally.error(sqlstate);
         if self.held.as_ref().is_some_and(|held| held.stage == Stage::Undoing) {
             self.show_held(passage);
         }

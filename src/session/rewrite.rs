@@ -337,7 +337,7 @@ impl Session {
         let between = self.ledger.may_sync();
         let mut asks = BytesMut::from(&self.verified.ask(named)[..]);
         let closes = build::COMMAND_CLOSES + 1;
-        self.ledger.sent(Expected::Own(Command::new(Purpose::Verify, closes)));
+        self.sent_own(Expected::Own(Command::new(Purpose::Verify, closes)));
         if between {
             asks.extend_from_slice(&build::sync());
             self.ledger.sent(Expected::OwnSync);

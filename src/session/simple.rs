@@ -12,6 +12,7 @@ use super::expected::{Expected, Query};
 use super::plan::Plan;
 use super::rewrite::{Ahead, Rewritten};
 use super::splice::{Additions, Splice};
+use super::tally::Treatment;
 use super::text::{self, Kind, Text};
 use super::{Pace, Session};
 
@@ -44,6 +45,11 @@ impl Session {
         self.pace = if matches!(care, Care::Nothing) { Pace::Free } else { Pace::Barrier };
         self.sent_text(&text);
         self.sent_end();
+        match &care {
+            Care::Watch => self.treated([Some(Treatment::Watched)]),
+            Care::Splice(splice) => self.treated(splice.treatments().map(Some)),
+            _ => {}
+        }
         let query = Query { cut, reading: self.reading, ..Query::plain(text) };
         let Care::Splice(mut splice) = care else {
             self.sent(Expected::Query(query), Bytes::new());

@@ -13,6 +13,7 @@ use crate::wire::backend::SqlState;
 
 use super::expected::Purpose;
 use super::rewrite::{self, Rewritten};
+use super::tally::Treatment;
 
 /// A Query's text with more in it.
 #[derive(Debug)]
@@ -113,6 +114,28 @@ impl Splice {
             Piece::Client { rewritten, .. } => rewritten.as_deref(),
             Piece::Own(_) => None,
         }
+    }
+
+    /// The commands of the proxy's own that are in it.
+    pub(super) fn commands(&self) -> impl Iterator<Item = Purpose> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Own(purpose) => Some(*purpose),
+            Piece::Client { .. } => None,
+        })
+    }
+
+    /// How the client's statements are sent, as far as it is not as they came.
+    pub(super) fn treatments(&self) -> impl Iterator<Item = Treatment> {
+        self.pieces
+            .iter()
+            .flat_map(|piece| match piece {
+                Piece::Own(_) => [None, None],
+                Piece::Client { guarded, rewritten } => [
+                    guarded.as_ref().map(|_| Treatment::Guarded),
+                    rewritten.as_ref().map(|_| Treatment::Rewritten),
+                ],
+            })
+            .flatten()
     }
 
     /// Whether any commands of the proxy's own are in it.

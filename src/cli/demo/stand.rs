@@ -7,11 +7,11 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, anyhow, bail};
 use tokio::sync::oneshot;
-use tracing_appender::non_blocking::WorkerGuard;
 
-use crate::cli::{logging, run};
+use crate::cli::logging::{self, Logging};
+use crate::cli::run;
 use crate::config::{self, Address, Config, LogFormat, Overrides};
-use crate::proxy::{Proxy, StartError, Stop};
+use crate::proxy::{LostLines, Proxy, StartError, Stop};
 
 /// A running proxy with the repository's own rules; stopped when dropped.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Stand {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), StartError>>>,
     log: PathBuf,
-    flush: Option<WorkerGuard>,
+    flush: Option<Logging>,
 }
 
 impl Stand {
@@ -32,7 +32,7 @@ impl Stand {
         // It is read back, field by field.
         settings.log.format = LogFormat::Json;
         let flush = logging::start(&settings.log)?;
-        let proxy = run::bind(settings, rules)?;
+        let proxy = run::bind(settings, rules, LostLines::default())?;
         let address = address(&proxy)?;
         let (stop, mut stopped) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {

