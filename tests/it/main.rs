@@ -58,5 +58,8 @@ mod suggest;
 // Real drivers see listed duplicates succeed, and everything else as it is.
 mod drivers;
 
+// The documentation does what it says.
+mod docs;
+
 // The demo does what it says, and leaves nothing behind.
 mod demo;

@@ -1,7 +1,7 @@
 //! The program as its users see it from the outside: how it starts, refuses, forwards, logs and
 //! stops. Where a real server does not misbehave on demand, one of the test's own stands in.
 
-mod admin;
+pub mod admin;
 mod cancel;
 mod command;
 mod draining;
