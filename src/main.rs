@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use pgabsorb::cli;
+use pgabsorb::cli::explain::{Asked, explain};
 use pgabsorb::cli::suggest::{self, Wanted};
 use pgabsorb::config::{Address, Overrides};
-use pgabsorb::rules::Glob;
+use pgabsorb::rules::{Glob, Origin};
 
 /// A PostgreSQL proxy that turns listed duplicate-key errors into success, as if the INSERT had
 /// been written with ON CONFLICT DO NOTHING.
@@ -27,6 +28,8 @@ enum Command {
     /// Suggest rules that only observe, for the unique constraints of a database, or for those whose
     /// duplicate keys a log tells of.
     Suggest(Suggest),
+    /// Tell what becomes of a statement that hits a duplicate key. It is not run.
+    Explain(Explain),
     /// See it work: a throwaway PostgreSQL, webhooks delivered several times, and the proxy.
     Demo,
 }
@@ -52,6 +55,48 @@ struct Check {
     /// times. It is only read.
     #[arg(long, env = "PGABSORB_DATABASE", hide_env_values = true, value_name = "URL")]
     database: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Explain {
+    #[command(flatten)]
+    file: File,
+    /// Ask the catalog of this database what the tables are, as the user that it names. It is only
+    /// read.
+    #[arg(long, env = "PGABSORB_DATABASE", hide_env_values = true, value_name = "URL")]
+    database: Option<String>,
+    /// The user who would send the statement, where no database is asked.
+    #[arg(long, default_value = "", value_name = "NAME")]
+    user: String,
+    /// The database that it would be sent to, where none is asked.
+    #[arg(long, default_value = "", value_name = "NAME")]
+    database_name: String,
+    /// What the application calls itself.
+    #[arg(long, default_value = "", value_name = "NAME")]
+    application_name: String,
+    /// The statement, or several; - reads standard input.
+    statement: String,
+}
+
+impl Explain {
+    fn run(self) -> anyhow::Result<ExitCode> {
+        let statement = match self.statement.as_str() {
+            "-" => std::io::read_to_string(std::io::stdin())?,
+            _ => self.statement,
+        };
+        let asked = Asked {
+            config: &self.file.config,
+            overrides: &self.file.overrides(),
+            database: self.database.as_deref(),
+            origin: Origin {
+                database: self.database_name,
+                user: self.user,
+                application_name: self.application_name,
+            },
+            statement: &statement,
+        };
+        explain(&asked, &mut std::io::stdout())
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,6 +152,7 @@ fn main() -> ExitCode {
             &mut std::io::stderr(),
         ),
         Command::Suggest(suggest) => suggest.run().map(|()| ExitCode::SUCCESS),
+        Command::Explain(explain) => explain.run(),
         Command::Demo => cli::demo::demo(),
     };
     result.unwrap_or_else(|error| {

@@ -4,6 +4,7 @@
 pub mod check;
 mod database;
 pub mod demo;
+pub mod explain;
 mod live;
 mod logging;
 mod reload;

@@ -52,6 +52,7 @@ use ruling::Rulings;
 pub(crate) use ruling::in_force;
 use socket::{Detached, Listener, Sharing, Socket};
 use status::History;
+pub(crate) use status::reasons::explain as meaning;
 use stopping::Stopping;
 
 /// Connections that may wait for a worker to take them over; behind them, nothing is accepted.

@@ -52,6 +52,9 @@ mod tls;
 // What is said of rules against a database is so.
 mod check;
 
+// What is said of a statement is what the proxy does with it.
+mod explain;
+
 // Suggested rules are valid, and list what they say.
 mod suggest;
 

@@ -3,10 +3,11 @@
 //! All of it reads only, in one transaction that is rolled back.
 
 mod advice;
+pub(super) mod assumed;
 pub(super) mod finding;
 pub(super) mod hall;
 pub(super) mod inventory;
-mod rehearsal;
+pub(super) mod rehearsal;
 pub(super) mod sequences;
 pub(super) mod server;
 mod statement;

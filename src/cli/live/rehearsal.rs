@@ -1,8 +1,9 @@
 //! A session of the proxy's, played with a client that is made up.
 //!
-//! What it asks the catalog goes to the real server, in the very words that it has for it; the
-//! client's statement goes nowhere: the duplicate key that answers it is made up too. So what is
-//! said of a rule is not what somebody thinks that the proxy does: it is what the proxy does.
+//! What it asks the catalog goes to the real server, in the very words that it has for it, or is
+//! answered by what is assumed; the client's statement goes nowhere: the duplicate key that answers
+//! it is made up too. So what is said of a rule is not what somebody thinks that the proxy does: it
+//! is what the proxy does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +29,27 @@ pub(in crate::cli) struct Stage {
     catalog: Arc<SharedCatalog>,
 }
 
+/// Who answers what the session asks the catalog.
+pub(in crate::cli) trait Answers {
+    /// The rows of an answer, in text format; `arrays` are the question's parameters.
+    fn rows(&mut self, question: &str, arrays: &[String]) -> anyhow::Result<Vec<Row>>;
+}
+
+/// One row of an answer.
+pub(in crate::cli) type Row = Vec<Option<String>>;
+
+/// What surrounds a statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) enum Surroundings {
+    /// Nothing: it is a transaction of its own.
+    #[default]
+    Alone,
+    /// A transaction block.
+    Block,
+    /// Another statement in the same query, outside a transaction block; a pipeline is the same.
+    Shared,
+}
+
 /// What a session has made of one statement.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Act {
@@ -37,6 +59,8 @@ pub(in crate::cli) struct Act {
     pub(in crate::cli) doubt: Option<Doubt>,
     /// What became of the duplicate key.
     pub(in crate::cli) outcome: Option<Outcome>,
+    /// The rule that it became so by.
+    pub(in crate::cli) rule: Option<String>,
     /// What ran in the place of the statement that failed.
     pub(in crate::cli) again: Option<String>,
 }
@@ -44,6 +68,13 @@ pub(in crate::cli) struct Act {
 impl Stage {
     pub(in crate::cli) fn new(server_version: &str) -> Self {
         Self { server_version: server_version.to_owned(), catalog: Arc::default() }
+    }
+
+    /// One on which this is known, and nobody asks for it.
+    pub(in crate::cli) fn knowing(server_version: &str, catalog: Catalog) -> Self {
+        let stage = Self::new(server_version);
+        stage.catalog.store(catalog);
+        stage
     }
 
     /// What is known of the listed constraints, once a session has asked.
@@ -54,11 +85,12 @@ impl Stage {
     /// What becomes of a statement that violates a constraint.
     pub(in crate::cli) fn play(
         &self,
-        transaction: &mut Transaction<'_>,
+        answers: &mut dyn Answers,
         rules: &Arc<Ruleset>,
         origin: &Origin,
         text: &str,
         violates: &Constraint,
+        surroundings: Surroundings,
     ) -> anyhow::Result<Act> {
         let setup = Setup {
             origin: origin.clone(),
@@ -70,8 +102,11 @@ impl Stage {
         let mut actors = Actors {
             session: Session::new(setup),
             server: Server {
+                answers,
                 violates,
-                rows: 0,
+                text,
+                seen: 0,
+                status: Status::Idle,
                 statements: HashMap::new(),
                 portals: HashMap::new(),
             },
@@ -79,7 +114,15 @@ impl Stage {
             act: Act::default(),
         };
         actors.reply(&greeting(&self.server_version))?;
-        actors.ask(transaction, &build::query(text.as_bytes()), text)?;
+        let query = match surroundings {
+            Surroundings::Alone => text.to_owned(),
+            Surroundings::Shared => format!("{NEIGHBOUR};{text}"),
+            Surroundings::Block => {
+                actors.ask(&build::query(b"BEGIN"))?;
+                text.to_owned()
+            }
+        };
+        actors.ask(&build::query(query.as_bytes()))?;
         Ok(actors.act)
     }
 }
@@ -92,13 +135,25 @@ struct Actors<'a> {
     act: Act,
 }
 
-/// What stands for the server: the real one answers the proxy's own questions.
+/// What stands for the server.
 struct Server<'a> {
+    answers: &'a mut dyn Answers,
     violates: &'a Constraint,
-    /// How many of the client's statements have come.
-    rows: usize,
+    /// The client's statement.
+    text: &'a str,
+    /// How often it has come, in one form or another.
+    seen: usize,
+    status: Status,
     statements: HashMap<Vec<u8>, String>,
     portals: HashMap<Vec<u8>, Question>,
+}
+
+/// The transaction status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Idle = b'I' as isize,
+    Block = b'T' as isize,
+    Failed = b'E' as isize,
 }
 
 /// A question of the proxy's own.
@@ -128,13 +183,8 @@ impl Output for Heard {
 }
 
 impl Actors<'_> {
-    /// The client sends its one message, and everything runs to its end.
-    fn ask(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        message: &[u8],
-        text: &str,
-    ) -> anyhow::Result<()> {
+    /// The client sends a message, and everything runs to its end.
+    fn ask(&mut self, message: &[u8]) -> anyhow::Result<()> {
         let mut rest = message;
         for _ in 0..LONGEST {
             let taken = if self.session.wants_frontend() && !rest.is_empty() {
@@ -147,10 +197,10 @@ impl Actors<'_> {
             if sent.is_empty() && taken == 0 {
                 return self.listen(rest.is_empty());
             }
-            let replies = self.serve(transaction, &sent, text)?;
+            let replies = self.serve(&sent)?;
             self.reply(&replies)?;
         }
-        bail!("the rehearsal of {text} does not end")
+        bail!("the rehearsal of {} does not end", self.server.text)
     }
 
     /// The session gets replies.
@@ -165,7 +215,10 @@ impl Actors<'_> {
         anyhow::ensure!(is_done, "a rehearsal ended in the middle");
         for note in self.heard.notes.drain(..) {
             match note {
-                Note::Conflict(conflict) => self.act.outcome = Some(conflict.outcome),
+                Note::Conflict(conflict) => {
+                    self.act.outcome = Some(conflict.outcome);
+                    self.act.rule = conflict.rule.map(|(id, _)| id);
+                }
                 Note::NotRewritten { doubt, .. } => self.act.doubt = Some(doubt),
                 Note::LookupFailed { .. } => bail!("the proxy could not read the catalog's answer"),
                 Note::OutOfStep { .. } => bail!("a rehearsal fell out of step"),
@@ -175,47 +228,81 @@ impl Actors<'_> {
     }
 
     /// What the server answers to messages.
-    fn serve(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        mut sent: &[u8],
-        text: &str,
-    ) -> anyhow::Result<Vec<u8>> {
+    fn serve(&mut self, mut sent: &[u8]) -> anyhow::Result<Vec<u8>> {
         let mut framer = Framer::new(usize::MAX);
         let mut replies = Vec::new();
         while let Ok(Step::Frame(frame)) = framer.step(sent, |_| Interest::Whole) {
             sent = sent.get(frame.bytes.len()..).unwrap_or_default();
             match FrontendMessage::read(&frame) {
                 FrontendMessage::Query(Some(query)) => {
-                    replies.extend(self.query(&String::from_utf8_lossy(query), text));
+                    let query = String::from_utf8_lossy(query);
+                    replies.extend(self.server.query(&query, &mut self.act));
                 }
-                message => replies.extend(self.server.answer(transaction, &message)?),
+                message => replies.extend(self.server.answer(&message)?),
             }
         }
         Ok(replies)
     }
-
-    /// The client's statement: it fails if it has come as it is.
-    fn query(&mut self, query: &str, text: &str) -> Vec<u8> {
-        self.server.rows += 1;
-        let fails = self.server.rows == 1 && query == text;
-        let place = if self.server.rows == 1 { &mut self.act.sent } else { &mut self.act.again };
-        *place = Some(query.to_owned());
-        let reply = if fails {
-            duplicate(self.server.violates)
-        } else {
-            build::command_complete("INSERT 0 0").to_vec()
-        };
-        [reply, message(b'Z', b"I")].concat()
-    }
 }
 
 impl Server<'_> {
-    fn answer(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        sent: &FrontendMessage<'_>,
-    ) -> anyhow::Result<Vec<u8>> {
+    /// The statements of a query: the client's own fails if it has come as it is.
+    fn query(&mut self, query: &str, act: &mut Act) -> Vec<u8> {
+        let mut replies = Vec::new();
+        let mut rest = query;
+        loop {
+            rest = rest.trim_start_matches(['\n', ';']);
+            if rest.is_empty() {
+                break;
+            }
+            if let Some((tag, behind)) = self.command(rest) {
+                replies.extend_from_slice(&build::command_complete(tag));
+                rest = behind;
+                continue;
+            }
+            let end = rest.find(RELEASE).unwrap_or(rest.len());
+            let (statement, behind) = rest.split_at(end);
+            let statement = statement.trim_end_matches([';', '\n']);
+            rest = behind;
+            self.seen += 1;
+            let place = if self.seen == 1 { &mut act.sent } else { &mut act.again };
+            *place = Some(statement.to_owned());
+            if self.seen == 1 && statement == self.text.trim_matches(['\n', ';']) {
+                replies.extend(duplicate(self.violates));
+                if self.status == Status::Block {
+                    self.status = Status::Failed;
+                }
+                break;
+            }
+            replies.extend_from_slice(&build::command_complete("INSERT 0 0"));
+        }
+        replies.extend(self.ready());
+        replies
+    }
+
+    /// A command of the proxy's own, or of its surroundings, at the front of a text: its tag, and
+    /// what stands behind it.
+    fn command<'t>(&mut self, text: &'t str) -> Option<(&'static str, &'t str)> {
+        let commands = [
+            ("BEGIN", "BEGIN", Status::Block),
+            ("SAVEPOINT pgabsorb_guard", "SAVEPOINT", self.status),
+            (RELEASE, "RELEASE", self.status),
+            ("ROLLBACK TO SAVEPOINT pgabsorb_guard", "ROLLBACK", Status::Block),
+            (NEIGHBOUR, "SELECT 1", self.status),
+        ];
+        let mut found = commands
+            .into_iter()
+            .filter_map(|(command, tag, status)| Some((tag, status, text.strip_prefix(command)?)));
+        let (tag, status, rest) = found.next()?;
+        self.status = status;
+        Some((tag, rest))
+    }
+
+    fn ready(&self) -> Vec<u8> {
+        message(b'Z', &[self.status as u8])
+    }
+
+    fn answer(&mut self, sent: &FrontendMessage<'_>) -> anyhow::Result<Vec<u8>> {
         Ok(match *sent {
             FrontendMessage::Parse { name, text: Some(text), .. } => {
                 self.statements.insert(name.to_vec(), String::from_utf8(text.to_vec())?);
@@ -230,29 +317,32 @@ impl Server<'_> {
                 message(b'2', b"")
             }
             FrontendMessage::Execute { portal, .. } => {
-                let question = self.portals.get(portal).context("nothing to execute")?;
+                let question = self.portals.get(portal).context("nothing to execute")?.clone();
+                if let Some((tag, _)) = self.command(&question.text) {
+                    return Ok(build::command_complete(tag).to_vec());
+                }
                 let mut replies = Vec::new();
-                for row in question.ask(transaction)? {
+                for row in self.answers.rows(&question.text, &question.arrays)? {
                     replies.extend(data_row(&row)?);
                 }
                 replies.extend_from_slice(&build::command_complete("SELECT 1"));
                 replies
             }
             FrontendMessage::Close(_) => build::close_complete().to_vec(),
-            FrontendMessage::Sync => message(b'Z', b"I"),
+            FrontendMessage::Sync => self.ready(),
             FrontendMessage::Other(b'H') => Vec::new(),
             ref other => bail!("a rehearsal met {other:?}"),
         })
     }
 }
 
-impl Question {
+impl Answers for Transaction<'_> {
     /// Asks the real server, behind a savepoint: a question may set the search_path.
-    fn ask(&self, transaction: &mut Transaction<'_>) -> anyhow::Result<Vec<Vec<Option<String>>>> {
-        let mut inside = transaction.transaction()?;
-        let types = vec!["pg_catalog.bytea[]"; self.arrays.len()].join(", ");
-        inside.batch_execute(&format!("PREPARE {NAME} ({types}) AS {}", self.text))?;
-        let literals: Vec<_> = self.arrays.iter().map(|array| format!("'{array}'")).collect();
+    fn rows(&mut self, question: &str, arrays: &[String]) -> anyhow::Result<Vec<Row>> {
+        let mut inside = self.transaction()?;
+        let types = vec!["pg_catalog.bytea[]"; arrays.len()].join(", ");
+        inside.batch_execute(&format!("PREPARE {NAME} ({types}) AS {question}"))?;
+        let literals: Vec<_> = arrays.iter().map(|array| format!("'{array}'")).collect();
         let answer = inside
             .simple_query(&format!("EXECUTE {NAME} ({})", literals.join(", ")))
             .context("the server refuses the question that the proxy asks the catalog")?;
@@ -321,6 +411,12 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
 
 /// The statement that stands for a question of the proxy's.
 const NAME: &str = "pgabsorb_rehearsal";
+
+/// The end of a text that a savepoint is around.
+const RELEASE: &str = "RELEASE SAVEPOINT pgabsorb_guard";
+
+/// What shares a query with the client's statement.
+const NEIGHBOUR: &str = "SELECT 'pgabsorb_neighbour'";
 
 /// More turns than any statement takes.
 const LONGEST: usize = 100;

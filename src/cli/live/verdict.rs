@@ -6,7 +6,7 @@ use std::sync::Arc;
 use postgres::Transaction;
 
 use super::inventory::Item;
-use super::rehearsal::Act;
+use super::rehearsal::{Act, Surroundings};
 use super::statement::{self, Refusal, Shape, Statement};
 use super::table::Table;
 use crate::rules::{Action, Constraint, Escaped, Origin, Rule, Ruleset, Strategy};
@@ -243,7 +243,8 @@ impl Trial<'_> {
         statement: &Statement,
     ) -> anyhow::Result<Act> {
         let violates = self.violated();
-        self.hall.stage.play(transaction, rules, &self.origin, &statement.text, violates)
+        let alone = Surroundings::Alone;
+        self.hall.stage.play(transaction, rules, &self.origin, &statement.text, violates, alone)
     }
 
     /// The constraint that the error names: of a partitioned table, a partition's.

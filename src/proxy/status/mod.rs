@@ -7,7 +7,7 @@ mod history;
 mod json;
 mod page;
 mod plot;
-mod reasons;
+pub(super) mod reasons;
 mod stub;
 
 use std::sync::atomic::Ordering;

@@ -4,7 +4,7 @@ use crate::session::output::Outcome;
 use crate::session::recovery::Reason;
 
 /// What became of a conflict.
-pub(super) fn explain(outcome: Outcome) -> &'static str {
+pub(crate) fn explain(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Absorbed => "The client was told that it succeeded.",
         Outcome::Observed => {
