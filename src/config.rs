@@ -9,6 +9,7 @@ mod address;
 mod mistake;
 mod reader;
 mod rule;
+mod rule_test;
 mod sections;
 mod shape;
 mod tls;
@@ -21,6 +22,7 @@ use toml::de::DeTable;
 pub use address::{Address, AddressError};
 pub use mistake::{Hint, InFile, Mistake, Mistakes, Problem, Reason};
 
+pub use rule_test::{Expect, Inside, RuleTest};
 pub use tls::{ClientCertificates, ClientTls, Identity, Roots, ServerMode, ServerTls};
 
 use crate::rules::Ruleset;
@@ -39,10 +41,10 @@ pub fn parse(text: &str, overrides: &Overrides) -> Result<Config, Mistakes> {
 
     let mut reader = Reader::new(&lines);
     let settings = sections::read(&root, overrides, &mut reader);
-    let rules = rule::read(&root, &mut reader);
+    let (rules, tests) = rule::read(&root, &mut reader);
     let mistakes = reader.finish();
     match settings {
-        Some(settings) if mistakes.is_empty() => Ok(Config { settings, rules }),
+        Some(settings) if mistakes.is_empty() => Ok(Config { settings, rules, tests }),
         _ => Err(mistakes),
     }
 }
@@ -54,6 +56,8 @@ pub struct Config {
     pub settings: Settings,
     /// What it absorbs.
     pub rules: Ruleset,
+    /// What is expected of the rules.
+    pub tests: Vec<RuleTest>,
 }
 
 /// What the command line or the environment says instead of the file.

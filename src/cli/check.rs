@@ -2,6 +2,7 @@
 
 mod database;
 mod missing;
+mod rule_tests;
 
 use std::{
     fmt::{self, Write as _},
@@ -37,6 +38,11 @@ pub fn check(
                 return Ok(ExitCode::FAILURE);
             }
             write!(out, "{}", summary(&name, &config))?;
+            let failures = rule_tests::failures(&name, &config)?;
+            if !failures.is_empty() {
+                writeln!(err, "{}", failures.join("\n"))?;
+                return Ok(ExitCode::FAILURE);
+            }
             let good = database::check(databases, &config.rules, out, err)?;
             Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
@@ -52,6 +58,10 @@ fn summary(name: &str, config: &Config) -> String {
     let rules = config.rules.rules();
     let noun = if rules.len() == 1 { "rule" } else { "rules" };
     let mut text = format!("{name}: ok, {} {noun}\n", rules.len());
+    if !config.tests.is_empty() {
+        let noun = if config.tests.len() == 1 { "test" } else { "tests" };
+        text = text.trim_end().to_owned() + &format!(", {} {noun}\n", config.tests.len());
+    }
     for rule in rules {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "  {}", InWords(rule));

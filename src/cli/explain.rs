@@ -203,7 +203,7 @@ impl Explained<'_> {
         let (stage, answers): (&Stage, &mut dyn Answers) = match house {
             House::Live { stage, transaction, .. } => (stage, transaction),
             House::Assumed => {
-                let catalog = assumed::catalog(violates, insert);
+                let catalog = assumed::catalog(violates, Some(insert));
                 (&Stage::knowing(assumed::VERSION, catalog), &mut Assumed { violates })
             }
         };

@@ -50,7 +50,7 @@ impl Reload<'_> {
         let file = self.path.display().to_string();
         let read = read(self.path, self.overrides);
         match read.and_then(|config| Ok((Access::load(&config.settings)?, config))) {
-            Ok((access, Config { settings, rules })) => {
+            Ok((access, Config { settings, rules, .. })) => {
                 self.handle.replace_access(access);
                 let count = rules.rules().len();
                 let generation = self.handle.replace_rules(rules);

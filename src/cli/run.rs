@@ -16,7 +16,7 @@ use super::reload::{self, Reload};
 /// Reads the rules file, binds, says so in one line on standard error, and serves until SIGTERM
 /// (its sessions end between transactions) or SIGINT (at once). At SIGHUP it reads the rules anew.
 pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
-    let Config { settings, rules } = reload::read(path, overrides)?;
+    let Config { settings, rules, .. } = reload::read(path, overrides)?;
     let log = logging::start(&settings.log)?;
     let upstream = settings.upstream.clone();
     let proxy = bind(settings.clone(), rules, log.lost_lines.clone())?;

@@ -330,7 +330,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The line and the character in it, both from 1.
-    fn position(&self, at: usize) -> (usize, usize) {
+    pub(super) fn position(&self, at: usize) -> (usize, usize) {
         let line = self.line(at);
         let start = self.starts.get(line - 1).copied().unwrap_or(0);
         let before = self.text.get(start..at).map_or(0, |it| it.chars().count());

@@ -43,6 +43,11 @@ impl<'a> Reader<'a> {
         self.lines.line(at)
     }
 
+    /// The line and the character in it of a byte offset, both from 1.
+    pub(super) fn position(&self, at: usize) -> (usize, usize) {
+        self.lines.position(at)
+    }
+
     /// Checks the names of all sections.
     pub(super) fn check_sections(&mut self, root: &DeTable<'_>) {
         for key in root.keys() {

@@ -8,20 +8,23 @@ use toml::{
 };
 
 use super::{
-    Problem,
+    Problem, RuleTest,
     reader::{Kind, Placed, Reader, Section},
+    rule_test,
     shape::{DEFAULTS, RULE},
     value::{self, Set, Update},
 };
 use crate::rules::{Action, Glob, OnConflict, Rule, RuleId, Ruleset};
 
-/// The rules of a file; those with mistakes are left out.
-pub(super) fn read(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Ruleset {
+/// The rules of a file and their tests; those with mistakes are left out.
+pub(super) fn read(root: &DeTable<'_>, reader: &mut Reader<'_>) -> (Ruleset, Vec<RuleTest>) {
+    let mut tests = Vec::new();
     let mut ids = HashMap::new();
     let mut places = Vec::new();
     let mut rules = Vec::new();
     for (at, table) in tables(root, reader) {
-        if let Some(rule) = read_rule(at, table, &mut ids, reader) {
+        if let Some((rule, section)) = read_rule(at, table, &mut ids, reader) {
+            tests.extend(rule_test::read(&rule, &section, reader));
             places.push(at);
             rules.push(rule);
         }
@@ -35,7 +38,7 @@ pub(super) fn read(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Ruleset {
     }
     let rules = Ruleset::new(rules);
     reject_shadowed(&rules, &places, reader);
-    rules
+    (rules, tests)
 }
 
 /// The tables of all rules, each with where it starts.
@@ -54,12 +57,12 @@ fn tables<'t>(
     }
 }
 
-fn read_rule(
+fn read_rule<'t>(
     at: usize,
-    table: &Spanned<DeValue<'_>>,
+    table: &'t Spanned<DeValue<'t>>,
     ids: &mut HashMap<RuleId, usize>,
     reader: &mut Reader<'_>,
-) -> Option<Rule> {
+) -> Option<(Rule, Section<'t>)> {
     let before = reader.rejected();
     let section = reader.table(&RULE, at, table)?;
     reader.require(&section, "id", "id = \"webhook-replays\"");
@@ -89,7 +92,7 @@ fn read_rule(
         reason: reader.value(&section, "reason", &value::PROSE).map(|it| it.value),
         ..Rule::new(id?.value, constraint?.value)
     };
-    (reader.rejected() == before).then_some(rule)
+    (reader.rejected() == before).then_some((rule, section))
 }
 
 fn read_choice<T: Default>(

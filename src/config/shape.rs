@@ -113,8 +113,28 @@ pub(super) const RULE: Shape = Shape {
         "max_absorbed_per_minute",
         "owner",
         "reason",
+        "test",
     ],
-    later: &[("test", "[[rule.test]]")],
+    later: &[],
+};
+
+/// Not at the top of the file, but under a rule.
+pub(super) const TEST: Shape = Shape {
+    name: "test",
+    label: "[[rule.test]]",
+    keys: &[
+        "statement",
+        "expect",
+        "reason",
+        "inside",
+        "constraint",
+        "schema",
+        "table",
+        "database",
+        "user",
+        "application_name",
+    ],
+    later: &[],
 };
 
 pub(super) const DEFAULTS: Shape =

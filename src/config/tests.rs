@@ -2,6 +2,7 @@ mod admin;
 mod answers;
 mod any;
 mod docs;
+mod rule_tests;
 mod tls;
 
 use super::*;
@@ -29,7 +30,7 @@ fn tcp(host: &str, port: u16) -> Address {
 
 #[test]
 fn the_sample_loads_and_lists_the_webhook_key() {
-    let Config { settings, rules } = parse(SAMPLE).unwrap();
+    let Config { settings, rules, .. } = parse(SAMPLE).unwrap();
     assert_eq!(settings.listen, [tcp("127.0.0.1", 7432)]);
     assert_eq!(settings.upstream, tcp("127.0.0.1", 5432));
     assert_eq!(settings.log, Log { format: LogFormat::Text, ..Log::default() });
@@ -64,7 +65,7 @@ fn the_samples_comments_are_right_too() {
 
 #[test]
 fn what_is_left_out_has_a_default() {
-    let Config { settings, rules } = parse(PROXY).unwrap();
+    let Config { settings, rules, .. } = parse(PROXY).unwrap();
     assert_eq!(settings.listen, [tcp("127.0.0.1", 7432)]);
     assert_eq!(settings.log.format, LogFormat::Json);
     assert_eq!(settings.log.key_values, KeyValues::Hide);
@@ -373,7 +374,6 @@ fn each_mistake_in_a_rule_has_its_message_and_position() {
             "max_absorbed_per_minute = -1",
             r#"5:27: max_absorbed_per_minute "-1" is out of range: from 0 to 1000000"#,
         ),
-        ("[[rule.test]]", "5:8: [[rule.test]] is not available in this version"),
         ("[auth]", "5:2: mode is missing in [auth]; write it like mode = \"scram\""),
         ("[auth]", "5:2: mode is missing in [auth]; write it like mode = \"scram\""),
         ("owner = \"\"", "5:9: owner is empty; give it a value or leave the key out"),

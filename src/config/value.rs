@@ -5,7 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use bytesize::ByteSize;
 
 use super::{
-    Address, Hint, KeyValues, LogFormat, LogLevel, Problem, Reason, Roots, ServerMode, address,
+    Address, Expect, Hint, Inside, KeyValues, LogFormat, LogLevel, Problem, Reason, Roots,
+    ServerMode, address,
     reader::{Kind, Written},
 };
 use crate::rules::{
@@ -220,6 +221,20 @@ pub(super) const AFFECTED_ROWS: Kind<AffectedRows> =
     text("\"actual\" or \"requested\"", |key, it| {
         let words = [("actual", AffectedRows::Actual), ("requested", AffectedRows::Requested)];
         word(key, it, &words)
+    });
+
+pub(super) const INSIDE: Kind<Inside> =
+    text("\"autocommit\", \"transaction\" or \"pipeline\"", |key, it| {
+        use Inside::{Autocommit, Pipeline, Transaction};
+        let words =
+            [("autocommit", Autocommit), ("transaction", Transaction), ("pipeline", Pipeline)];
+        word(key, it, &words)
+    });
+
+pub(super) const EXPECT: Kind<Expect> =
+    text("\"absorbed\", \"observed\", \"alert\" or \"shown\"", |key, it| {
+        use Expect::{Absorbed, Alert, Observed, Shown};
+        word(key, it, &[Absorbed, Observed, Alert, Shown].map(|it| (it.as_str(), it)))
     });
 
 pub(super) const PROSE: Kind<String> = text("a string", |_, it| Ok(it.to_owned()));

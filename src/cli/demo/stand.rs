@@ -26,7 +26,7 @@ pub(super) struct Stand {
 impl Stand {
     /// Starts a proxy before a server, with its log in a file that does not exist yet.
     pub(super) fn start(server: SocketAddr, log: &Path) -> anyhow::Result<Self> {
-        let Config { mut settings, rules } = config::parse(RULES, &overrides(server))
+        let Config { mut settings, rules, .. } = config::parse(RULES, &overrides(server))
             .map_err(|mistakes| anyhow!("{}", mistakes.in_file("rules.toml")))?;
         settings.log.file = Some(log.to_owned());
         // It is read back, field by field.

@@ -33,10 +33,10 @@ const FACTS: &str = "pocku1t";
 /// The version that all of it is assumed of.
 pub(in crate::cli) const VERSION: &str = "18.0";
 
-/// What is assumed of a constraint that an INSERT violates.
-pub(in crate::cli) fn catalog(violates: &Constraint, insert: &Insert) -> Catalog {
-    let named = match &insert.columns {
-        Columns::Named(names) => names.as_slice(),
+/// What is assumed of a constraint that a statement violates.
+pub(in crate::cli) fn catalog(violates: &Constraint, insert: Option<&Insert>) -> Catalog {
+    let named = match insert.map(|insert| &insert.columns) {
+        Some(Columns::Named(names)) => names.as_slice(),
         _ => &[],
     };
     let column = |name: &str, in_key| TableColumn { name: name.to_owned(), in_key, settable: true };

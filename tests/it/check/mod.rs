@@ -4,6 +4,7 @@
 mod agreement;
 mod findings;
 mod rights;
+mod rule_tests;
 mod servers;
 
 use std::process::Command;
