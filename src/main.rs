@@ -30,6 +30,8 @@ enum Command {
     Suggest(Suggest),
     /// Tell what becomes of a statement that hits a duplicate key. It is not run.
     Explain(Explain),
+    /// Print the JSON Schema of the rules file, with which editors complete and check it.
+    Schema,
     /// See it work: a throwaway PostgreSQL, webhooks delivered several times, and the proxy.
     Demo,
 }
@@ -153,6 +155,7 @@ fn main() -> ExitCode {
         ),
         Command::Suggest(suggest) => suggest.run().map(|()| ExitCode::SUCCESS),
         Command::Explain(explain) => explain.run(),
+        Command::Schema => cli::schema::schema(&mut std::io::stdout()).map(|()| ExitCode::SUCCESS),
         Command::Demo => cli::demo::demo(),
     };
     result.unwrap_or_else(|error| {

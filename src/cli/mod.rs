@@ -9,5 +9,6 @@ mod live;
 mod logging;
 mod reload;
 pub mod run;
+pub mod schema;
 pub mod suggest;
 pub mod throwaway;

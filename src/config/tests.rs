@@ -3,6 +3,7 @@ mod answers;
 mod any;
 mod docs;
 mod rule_tests;
+mod schema;
 mod tls;
 
 use super::*;

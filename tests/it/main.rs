@@ -55,6 +55,9 @@ mod check;
 // What is said of a statement is what the proxy does with it.
 mod explain;
 
+// Editors complete and check the rules file by its schema.
+mod schema;
+
 // Suggested rules are valid, and list what they say.
 mod suggest;
 
