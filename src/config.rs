@@ -88,8 +88,17 @@ pub struct Settings {
     pub log: Log,
     /// What is too much.
     pub limits: Limits,
-    /// Where metrics and health are told, if anywhere: a loopback address or a Unix socket.
-    pub admin: Option<Address>,
+    /// Where metrics and health are told, if anywhere.
+    pub admin: Option<Admin>,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// A loopback address or a Unix socket.
+    pub listen: Address,
+    /// Whether a reload may be asked for there.
+    pub reload: bool,
 }
 
 /// `[log]`

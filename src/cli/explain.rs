@@ -41,7 +41,7 @@ pub struct Asked<'a> {
 
 /// Tells what becomes of each INSERT in a text if it hits a duplicate key that a rule lists.
 pub fn explain(asked: &Asked<'_>, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let rules = proxy::in_force(&reload::read(asked.config, asked.overrides)?.rules);
+    let rules = proxy::in_force(&reload::read(asked.config, asked.overrides)?.config.rules);
     let syntax = Syntax { standard_conforming_strings: true, encoding: Encoding::Utf8 };
     let script = match sql::classify(asked.statement.as_bytes(), syntax) {
         Ok(script) => script,

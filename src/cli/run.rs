@@ -11,15 +11,16 @@ use crate::proxy::{LostLines, Proxy, Settings, Stop};
 use crate::rules::Ruleset;
 
 use super::logging;
-use super::reload::{self, Reload};
+use super::reload::{self, File, Reload};
 
 /// Reads the rules file, binds, says so in one line on standard error, and serves until SIGTERM
 /// (its sessions end between transactions) or SIGINT (at once). At SIGHUP it reads the rules anew.
 pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
-    let Config { settings, rules, .. } = reload::read(path, overrides)?;
+    let File { config: Config { settings, rules, .. }, fingerprint } =
+        reload::read(path, overrides)?;
     let log = logging::start(&settings.log)?;
     let upstream = settings.upstream.clone();
-    let proxy = bind(settings.clone(), rules, log.lost_lines.clone())?;
+    let proxy = bind(settings.clone(), rules, log.lost_lines.clone(), fingerprint)?;
     let addresses = list(&proxy.addresses());
     let admin = proxy.admin_address().map(|it| format!(", admin on {it}")).unwrap_or_default();
     let ready =
@@ -43,6 +44,7 @@ pub(super) fn bind(
     settings: config::Settings,
     rules: Ruleset,
     lost_lines: LostLines,
+    fingerprint: String,
 ) -> anyhow::Result<Proxy> {
     raise_descriptor_limit(settings.limits.connections);
     let access = Access::load(&settings)?;
@@ -51,7 +53,9 @@ pub(super) fn bind(
         reuse_port: settings.reuse_port,
         access,
         upstream: settings.upstream,
-        admin: settings.admin,
+        admin_reload: settings.admin.as_ref().is_some_and(|it| it.reload),
+        admin: settings.admin.map(|it| it.listen),
+        fingerprint,
         limits: settings.limits,
         rules,
         key_values: settings.log.key_values,

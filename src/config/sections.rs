@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Address, Limits, Log, Overrides, Problem, Settings,
+    Address, Admin, Limits, Log, Overrides, Problem, Settings,
     reader::{Placed, Reader, Section},
     shape::{ADMIN, LIMITS, LOG, PROXY},
     tls, value,
@@ -34,7 +34,7 @@ pub(super) fn read(
 
     let client_tls = client_tls.map(|it| it.value);
     let upstream = upstream?;
-    if listen.iter().chain(&admin).any(|it| *it == upstream.value) {
+    if listen.iter().chain(admin.as_ref().map(|it| &it.listen)).any(|it| *it == upstream.value) {
         reader.reject(upstream.at, Problem::Loop(upstream.value.to_string()));
     }
     let reuse_port = reuse_port.is_some_and(|it| it.value);
@@ -114,17 +114,18 @@ fn read_limits(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Limits {
     limits
 }
 
-fn read_admin(root: &DeTable<'_>, listen: &[Address], reader: &mut Reader<'_>) -> Option<Address> {
+fn read_admin(root: &DeTable<'_>, listen: &[Address], reader: &mut Reader<'_>) -> Option<Admin> {
     let section = reader.section(root, &ADMIN);
     if section.is_written() {
         reader.require(&section, "listen", "listen = \"127.0.0.1:9432\"");
     }
+    let reload = reader.value(&section, "reload", &value::SWITCH);
     let Placed { at, value: admin } = reader.value(&section, "listen", &value::ADMIN)?;
     if let Some(proxy) = listen.iter().find(|it| it.collides(&admin)) {
         let problem = Problem::Taken { admin: admin.to_string(), proxy: proxy.to_string() };
         reader.reject(at, problem);
     }
-    Some(admin)
+    Some(Admin { listen: admin, reload: reload.is_some_and(|it| it.value) })
 }
 
 fn set<T>(setting: &mut T, written: Option<Placed<T>>) {

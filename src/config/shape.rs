@@ -73,7 +73,7 @@ pub(super) const LIMITS: Shape = Shape {
 };
 
 pub(super) const ADMIN: Shape =
-    Shape { name: "admin", label: "[admin]", keys: &["listen"], later: &[] };
+    Shape { name: "admin", label: "[admin]", keys: &["listen", "reload"], later: &[] };
 
 pub(super) const CLIENT_TLS: Shape = Shape {
     name: "client_tls",

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::config::Address;
 
 use super::metrics;
 use super::readiness::Readiness;
+use super::reloads::Reloads;
 use super::socket::{Listener, Sharing, Socket};
 use super::status::{self, Snapshot};
 use super::{ACCEPT_PAUSE, Shared, StartError};
@@ -145,6 +147,9 @@ impl Desk {
 
     async fn answer(&self, request: &Request<Incoming>) -> Response<String> {
         let path = request.uri().path();
+        if let (RELOAD, Some(reloads)) = (path, &self.shared.reloads) {
+            return reload(request, reloads).await;
+        }
         if !PATHS.contains(&path) {
             return plain(StatusCode::NOT_FOUND, format!("here are {}", PATHS.join(", ")));
         }
@@ -170,6 +175,46 @@ impl Desk {
     }
 }
 
+/// Reads the rules file again, if who asks is not a page in somebody's browser: such a page can send
+/// no header of its own to us, since we allow that to nobody, and one that has got a name of its own
+/// to stand for our address is told by the name.
+async fn reload(request: &Request<Incoming>, reloads: &Reloads) -> Response<String> {
+    if *request.method() != Method::POST {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only POST".to_owned());
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return response;
+    }
+    let header = |name: &str| request.headers().get(name).and_then(|it| it.to_str().ok());
+    if header(RELOAD_HEADER) != Some(RELOAD_WORD) {
+        let line = format!("a reload takes the header {RELOAD_HEADER}: {RELOAD_WORD}");
+        return plain(StatusCode::FORBIDDEN, line);
+    }
+    if !header("host").is_some_and(is_local) {
+        let line = "a reload takes localhost or a loopback address in the header Host";
+        return plain(StatusCode::FORBIDDEN, line.to_owned());
+    }
+    match reloads.ask().await {
+        Some(Ok(line)) => plain(StatusCode::OK, line),
+        Some(Err(line)) => plain(StatusCode::UNPROCESSABLE_ENTITY, line),
+        None => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, "nobody reads the rules file now".to_owned())
+        }
+    }
+}
+
+/// Whether the value of a Host header, its port aside, is a name of this machine for itself.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((name, _)) => name,
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+const RELOAD: &str = "/reload";
+const RELOAD_HEADER: &str = "x-pgabsorb";
+const RELOAD_WORD: &str = "reload";
 const HEALTH: &str = "/healthz";
 const READY: &str = "/readyz";
 const METRICS: &str = "/metrics";

@@ -82,6 +82,7 @@ pub(super) struct Metrics {
     rules: Gauge,
     reloaded: Gauge,
     reloads: Family<Label, Counter>,
+    file: Family<[(&'static str, String); 1], Gauge>,
 }
 
 type Label = [(&'static str, &'static str); 1];
@@ -125,6 +126,7 @@ impl Metrics {
             rules: Gauge::default(),
             reloaded: Gauge::default(),
             reloads: Family::default(),
+            file: Family::default(),
             registry,
         };
         metrics.register_conflicts();
@@ -173,6 +175,11 @@ impl Metrics {
             self.out_of_step.clone(),
         );
         registry.register("rules", "Rules in force", self.rules.clone());
+        registry.register(
+            "config_file_info",
+            "1 for the rules file that is in force",
+            self.file.clone(),
+        );
         registry.register(
             "config_last_reload_success",
             "1 if the file was good when it was last read, 0 if the rules of before are in force",
@@ -250,6 +257,12 @@ impl Metrics {
     pub(super) fn was_reloaded(&self, rules: &Ruleset) {
         self.expect(rules);
         self.reloads.get_or_create(&[("result", RELOADS[0])]).inc();
+    }
+
+    /// What is in force is of the file with this fingerprint.
+    pub(super) fn read_from(&self, fingerprint: &str) {
+        self.file.clear();
+        self.file.get_or_create(&[("sha256", fingerprint.to_owned())]).set(1);
     }
 
     /// The file was read, and is no good.

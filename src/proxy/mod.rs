@@ -18,6 +18,7 @@ mod meter;
 mod metrics;
 mod readiness;
 mod refusal;
+mod reloads;
 mod ruling;
 mod socket;
 mod startup;
@@ -34,9 +35,10 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use sha2::Digest as _;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Address, KeyValues, Limits};
@@ -48,6 +50,8 @@ use catalogs::LIFETIME;
 pub use drain::Stop;
 pub use lost::LostLines;
 use metrics::{Metrics, Standing};
+pub use reloads::Reloaded;
+use reloads::Reloads;
 use ruling::Rulings;
 pub(crate) use ruling::in_force;
 use socket::{Detached, Listener, Sharing, Socket};
@@ -80,6 +84,10 @@ pub struct Settings {
     pub access: Access,
     /// Where health and metrics are told, if anywhere.
     pub admin: Option<Address>,
+    /// Whether a reload may be asked for there.
+    pub admin_reload: bool,
+    /// What [`fingerprint`] says of the rules file.
+    pub fingerprint: String,
     /// Numbers of connections, times and sizes.
     pub limits: Limits,
     /// What becomes of duplicate keys.
@@ -127,6 +135,8 @@ struct Shared {
     draining: Stopping,
     /// Sessions end.
     stopping: Stopping,
+    /// None where nobody may ask for one.
+    reloads: Option<Reloads>,
 }
 
 /// A proxy whose sockets are bound.
@@ -151,6 +161,7 @@ impl Proxy {
         }
         let admin = settings.admin.map(Admin::bind).transpose()?;
         let mut metrics = Metrics::new(&settings.rules);
+        metrics.read_from(&settings.fingerprint);
         let rulings = Arc::new(Rulings::new(settings.rules));
         metrics.also(Standing {
             rulings: Arc::clone(&rulings),
@@ -172,6 +183,7 @@ impl Proxy {
             is_leaving: AtomicBool::new(false),
             draining: Stopping::default(),
             stopping: Stopping::default(),
+            reloads: settings.admin_reload.then(Reloads::default),
         });
         Ok(Self { runtime, listeners, admin, shared })
     }
@@ -224,6 +236,12 @@ impl Proxy {
     }
 }
 
+/// Tells one rules file from another: SHA-256 of its text, in hexadecimal digits.
+#[must_use]
+pub fn fingerprint(text: &str) -> String {
+    hex::encode(sha2::Sha256::digest(text))
+}
+
 /// Changes the rules of a proxy that runs.
 #[derive(Clone, Debug)]
 pub struct Handle {
@@ -231,10 +249,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Puts other rules in force, and returns their number: those at the start are 1. Each session
+    /// Puts other rules in force, of the file with this fingerprint, and returns their number: those at the start are 1. Each session
     /// goes by them from its next transaction on.
     #[must_use]
-    pub fn replace_rules(&self, rules: Ruleset) -> u64 {
+    pub fn replace_rules(&self, rules: Ruleset, fingerprint: &str) -> u64 {
+        self.shared.metrics.read_from(fingerprint);
         self.shared.metrics.was_reloaded(&rules);
         self.shared.history.reloaded(None);
         self.shared.rulings.replace(rules)
@@ -243,6 +262,14 @@ impl Handle {
     /// Goes by other certificates and users for connections that begin from here on.
     pub fn replace_access(&self, access: Access) {
         self.shared.access.store(Arc::new(access));
+    }
+
+    /// Waits until someone asks for a reload over HTTP; what came of it is to be sent there.
+    pub async fn asked_to_reload(&self) -> oneshot::Sender<Reloaded> {
+        match &self.shared.reloads {
+            Some(reloads) => reloads.next().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Other rules were meant to be in force, and cannot be, for this reason.

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::cli::logging::{self, Logging};
 use crate::cli::run;
 use crate::config::{self, Address, Config, LogFormat, Overrides};
-use crate::proxy::{LostLines, Proxy, StartError, Stop};
+use crate::proxy::{LostLines, Proxy, StartError, Stop, fingerprint};
 
 /// A running proxy with the repository's own rules; stopped when dropped.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Stand {
         // It is read back, field by field.
         settings.log.format = LogFormat::Json;
         let flush = logging::start(&settings.log)?;
-        let proxy = run::bind(settings, rules, LostLines::default())?;
+        let proxy = run::bind(settings, rules, LostLines::default(), fingerprint(RULES))?;
         let address = address(&proxy)?;
         let (stop, mut stopped) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {

@@ -30,6 +30,13 @@ impl Collector for Standing {
             None,
             MetricType::Gauge,
         )?)?;
+        let generation = i64::try_from(self.rulings.generation()).unwrap_or(i64::MAX);
+        ConstGauge::new(generation).encode(encoder.encode_descriptor(
+            "config_generation",
+            "The number of the rules in force",
+            None,
+            MetricType::Gauge,
+        )?)?;
         ConstCounter::new(self.lost_lines.count()).encode(encoder.encode_descriptor(
             "log_lines_dropped",
             "Lines that the log has lost",

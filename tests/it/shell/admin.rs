@@ -199,3 +199,80 @@ fn a_proxy_that_stops_says_so_until_the_last_session_has_ended() {
     assert!(proxy.exit().success());
     assert!(TcpStream::connect(address).is_err());
 }
+
+const RULE: &str = "[[rule]]\nid = 't'\nconstraint = 't_pkey'\n";
+
+/// Asks for a reload with these lines in the head.
+fn ask(proxy: &Process, head: &str) -> (u16, String, String) {
+    exchange(connect(proxy), &format!("POST /reload HTTP/1.1\r\n{head}\r\n\r\n"))
+}
+
+#[test]
+fn a_reload_may_be_asked_for() {
+    let proxy = proxy(&format!("{ADMIN}admin.reload = true\n"));
+    let asked = "Host: localhost:9432\r\nX-Pgabsorb: reload";
+    proxy.write_rules(&format!("{ADMIN}admin.reload = true\n{RULE}"));
+    let (status, _, told) = ask(&proxy, asked);
+    assert_eq!((status, told.as_str()), (200, "rules reloaded: generation 2, rules 1\n"));
+    let line = &proxy.output.wait_for("rules reloaded", 1)[0];
+    let (_, sha256) = line.split_once(r#""sha256":""#).unwrap();
+    let metrics = get(&proxy, "/metrics").1;
+    let file = format!("pgabsorb_config_file_info{{sha256=\"{}\"}} 1\n", &sha256[..64]);
+    assert!(
+        metrics.contains(&file) && metrics.matches("config_file_info{").count() == 1,
+        "{metrics}"
+    );
+    assert!(metrics.contains("\npgabsorb_config_generation 2\n"), "{metrics}");
+
+    proxy.write_rules("[[rule]]\n");
+    let (status, _, told) = ask(&proxy, asked);
+    assert_eq!(status, 422, "{told}");
+    assert!(told.contains("constraint is missing") && told.contains("rules.toml:1:1"), "{told}");
+    assert!(get(&proxy, "/metrics").1.contains("\npgabsorb_config_generation 2\n"));
+}
+
+/// What a page in a browser could send, of whatever name it is, is not enough.
+#[test]
+fn a_page_in_a_browser_cannot_ask_for_a_reload() {
+    let proxy = proxy(&format!("{ADMIN}admin.reload = true\n"));
+    for head in [
+        "Host: localhost",
+        "Host: localhost\r\nX-Pgabsorb: yes",
+        "Host: attacker.example\r\nX-Pgabsorb: reload",
+        "Host: 127.0.0.1.attacker.example\r\nX-Pgabsorb: reload",
+        "Host: localhost.attacker.example:9432\r\nX-Pgabsorb: reload",
+        "X-Pgabsorb: reload",
+    ] {
+        assert!(matches!(ask(&proxy, head).0, 400 | 403), "{head}");
+    }
+    for host in ["127.0.0.1:9432", "[::1]:9432", "LOCALHOST"] {
+        assert_eq!(ask(&proxy, &format!("Host: {host}\r\nX-Pgabsorb: reload")).0, 200, "{host}");
+    }
+    assert_eq!(request(&proxy, "GET /reload").0, 405);
+    assert_eq!(request(&proxy, "OPTIONS /reload").0, 405);
+    proxy.output.wait_for("rules reloaded", 3);
+}
+
+#[test]
+fn nobody_may_ask_for_a_reload_unless_the_file_says_so() {
+    let proxy = proxy(ADMIN);
+    assert_eq!(ask(&proxy, "Host: localhost\r\nX-Pgabsorb: reload").0, 404);
+}
+
+#[test]
+fn many_wishes_and_signals_are_granted_one_after_the_other() {
+    let proxy = proxy(&format!("{ADMIN}admin.reload = true\n"));
+    let granted = std::thread::scope(|scope| {
+        let ask = || ask(&proxy, "Host: localhost\r\nX-Pgabsorb: reload").0;
+        let asking: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        proxy.signal("HUP");
+        asking.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>()
+    });
+    // Beyond some that wait the others are sent away.
+    assert!(
+        granted.iter().all(|it| matches!(it, 200 | 503)) && granted.contains(&200),
+        "{granted:?}"
+    );
+    let count = granted.iter().filter(|it| **it == 200).count();
+    proxy.output.wait_for("rules reloaded", count + 1);
+}

@@ -81,7 +81,7 @@ fn sample(line: &str, is_histogram: bool) -> (String, u64) {
     let mut labels = Vec::new();
     while let Some(label) = rest.strip_prefix(['{', ',']) {
         let (key, value) = label.split_once("=\"").unwrap();
-        assert!(key.bytes().all(|it| it.is_ascii_lowercase()), "{line}");
+        assert!(key.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit()), "{line}");
         let end = closing_quote(value);
         labels.push(format!("{key}=\"{}\"", &value[..end]));
         rest = &value[end + 1..];
