@@ -2,6 +2,7 @@
 //! clients that people use.
 
 mod certificates;
+mod drivers;
 mod files;
 mod greeting;
 mod matrix;
