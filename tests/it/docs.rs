@@ -22,6 +22,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo ", "what builds, measures and shows itself has tests of its own, or is for a person"),
     ("tests/run", "this test is a part of it"),
     ("pgabsorb run", "a proxy is started for each section"),
+    ("curl -X POST", "tests/it/shell/admin.rs asks so"),
     ("pgabsorb suggest --log", "the log is at a place of its own"),
 ];
 
@@ -67,8 +68,13 @@ fn the_commands_of_the_other_pages_do_what_they_say() {
         for section in &page.sections {
             let commands: Vec<_> = section.commands().collect();
             not_run.extend(commands.iter().filter_map(|it| reason(it)).map(|(begin, _)| *begin));
-            if name != "docs/recipes.md" && commands.iter().any(|it| reason(it).is_none()) {
+            if name == "docs/recipes.md" {
+                continue;
+            }
+            if commands.iter().any(|it| reason(it).is_none()) {
                 run(&page, section);
+            } else {
+                check(section);
             }
         }
     }
@@ -87,6 +93,15 @@ fn run(page: &Page, section: &Section) {
                     stage.run(command, || page.place(section, index));
                 }
             }
+        }
+    }
+}
+
+/// Rules that no command of their section uses are right all the same.
+fn check(section: &Section) {
+    for block in &section.blocks {
+        if let Block::Rules(text) = block {
+            Stage::new().check(text);
         }
     }
 }

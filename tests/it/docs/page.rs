@@ -34,6 +34,18 @@ pub struct Command {
 /// What a block without `$` is a list of commands by.
 const PROGRAMS: [&str; 4] = ["cargo ", "tests/run", "target/release/pgabsorb ", "pgabsorb "];
 
+/// Kinds of blocks that are no commands; what of them is to be held has tests of its own.
+const OTHERS: [&str; 7] = ["text", "toml", "promql", "python", "yaml", "json", "ini"];
+
+/// Blocks of no kind that are no commands, by how they begin: what something prints, or a file.
+const SAMPLES: [&str; 5] = [
+    "database shop as app",
+    "rules.toml:",
+    "INSERT INTO t VALUES ($1)",
+    "\"app\" \"SCRAM-",
+    "hidden",
+];
+
 impl Page {
     /// A page, by its path in the project.
     pub fn read(name: &str) -> Self {
@@ -110,7 +122,11 @@ impl Block {
                 });
                 Some(Self::Console(commands.collect()))
             }
-            _ => None,
+            "" if SAMPLES.iter().any(|it| lines[0].starts_with(it)) => None,
+            kind if OTHERS.contains(&kind) => None,
+            kind => {
+                panic!("{}:{first}: neither run nor known: {kind:?} {}", page.display(), lines[0])
+            }
         }
     }
 }

@@ -64,6 +64,13 @@ impl Stage {
         self.write(&file);
     }
 
+    /// Whether these rules are good.
+    pub fn check(&self, rules: &str) {
+        self.write(&Self::file(rules));
+        let (worked, printed) = self.shell("pgabsorb check --config rules.toml");
+        assert!(worked, "{rules}\n{printed}");
+    }
+
     /// Runs a command, and compares what it prints with what the page says.
     pub fn run(&self, command: &Command, place: impl Fn() -> String) {
         let deadline = Instant::now() + PATIENCE;
@@ -79,7 +86,7 @@ impl Stage {
             }
             let looks = LOOKS.iter().any(|it| command.text.starts_with(it));
             if looks && Instant::now() < deadline && env::var_os(BLESS).is_none() {
-                thread::yield_now();
+                thread::park_timeout(Duration::from_millis(20));
                 continue;
             }
             if env::var_os(BLESS).is_some() {
@@ -107,7 +114,7 @@ impl Stage {
         );
         let names = self.names();
         let real =
-            names.iter().fold(text.to_owned(), |text, (page, real)| text.replace(page, real));
+            exchanged(text, &names.iter().map(|it| (it.0, it.1.as_str())).collect::<Vec<_>>());
         let output = Program::new("bash")
             .args(["-c", &format!("exec 2>&1\n{real}")])
             .current_dir(self.directory.path())
@@ -119,7 +126,8 @@ impl Stage {
             .output()
             .unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
-        let shown = names.iter().fold(printed, |text, (page, real)| text.replace(real, page));
+        let shown =
+            exchanged(&printed, &names.iter().map(|it| (it.1.as_str(), it.0)).collect::<Vec<_>>());
         (output.status.success(), shown)
     }
 
@@ -141,6 +149,21 @@ impl Stage {
         names.push(("\"shop\"", format!("\"{database}\"")));
         names
     }
+}
+
+/// A text with each name in the place of another; a name that has come so is not looked at again.
+fn exchanged(text: &str, names: &[(&str, &str)]) -> String {
+    let mut exchanged = String::new();
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let (old, new) = match names.iter().find(|(old, _)| rest.starts_with(old)) {
+            Some((old, new)) => (old.len(), *new),
+            None => (next.len_utf8(), &rest[..next.len_utf8()]),
+        };
+        exchanged += new;
+        rest = &rest[old..];
+    }
+    exchanged
 }
 
 /// Whether lines are as expected, where `...` is anything.
