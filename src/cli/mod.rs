@@ -10,5 +10,6 @@ mod logging;
 mod reload;
 pub mod run;
 pub mod schema;
+mod service;
 pub mod suggest;
 pub mod throwaway;

@@ -10,6 +10,8 @@ use crate::config::{self, Config, Overrides, Settings};
 use crate::proxy::access::Access;
 use crate::proxy::{Handle, Reloaded, fingerprint};
 
+use super::service;
+
 /// A file that was read, and had no mistakes.
 pub(super) struct File {
     pub(super) config: Config,
@@ -49,14 +51,23 @@ impl Reload<'_> {
             tokio::select! {
                 Some(()) = hangups.recv() => {
                     // The log says what came of it.
-                    let _ = self.reload();
+                    let _ = self.reload_and_tell();
                 }
                 told = self.handle.asked_to_reload() => {
                     // Who has asked may be gone.
-                    let _ = told.send(self.reload());
+                    let _ = told.send(self.reload_and_tell());
                 }
             }
         }
+    }
+
+    /// Reads the file again; the service manager is told when this begins, and what came of it.
+    fn reload_and_tell(&self) -> Reloaded {
+        service::reloading();
+        let reloaded = self.reload();
+        let (Ok(told) | Err(told)) = &reloaded;
+        service::ready(told.lines().next().unwrap_or_default());
+        reloaded
     }
 
     /// Puts the file's rules in force if it has no mistakes at all; else those of before stay.

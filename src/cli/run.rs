@@ -7,49 +7,64 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{self, Address, Config, Overrides};
 use crate::proxy::access::Access;
+use crate::proxy::inherited::Inherited;
 use crate::proxy::{LostLines, Proxy, Settings, Stop};
 use crate::rules::Ruleset;
 
 use super::logging;
 use super::reload::{self, File, Reload};
+use super::service;
 
 /// Reads the rules file, binds, says so in one line on standard error, and serves until SIGTERM
 /// (its sessions end between transactions) or SIGINT (at once). At SIGHUP it reads the rules anew.
 pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
+    // As long as there is one thread.
+    let inherited = Inherited::from_environment()?;
     let File { config: Config { settings, rules, .. }, fingerprint } =
         reload::read(path, overrides)?;
     let log = logging::start(&settings.log)?;
     let upstream = settings.upstream.clone();
-    let proxy = bind(settings.clone(), rules, log.lost_lines.clone(), fingerprint)?;
+    let proxy = bind(settings.clone(), rules, log.lost_lines.clone(), fingerprint, inherited)?;
     let addresses = list(&proxy.addresses());
     let admin = proxy.admin_address().map(|it| format!(", admin on {it}")).unwrap_or_default();
-    let ready =
-        format!("pgabsorb ready: listening on {addresses}, forwarding to {upstream}{admin}");
+    let ready = format!("listening on {addresses}, forwarding to {upstream}{admin}");
     let reload = Reload { path, overrides, settings, handle: proxy.handle() };
+    service::watch(proxy.handle())?;
     let mut signals = None;
     proxy.run(async || {
-        let signals = signals.get_or_insert_with(|| Signals::new(|| say(&ready)));
-        tokio::select! {
+        let told =
+            async { signals.get_or_insert_with(|| Signals::new(|| announce(&ready))).stop().await };
+        let stop = tokio::select! {
+            // In this order: SIGHUP is heard before it is told that the proxy is ready.
             biased;
             never = reload.at_each_signal() => never,
-            stop = signals.stop() => stop,
-        }
+            stop = told => stop,
+        };
+        service::stopping(stop);
+        stop
     })?;
     say("pgabsorb stopped");
     Ok(())
 }
 
-/// A proxy as a rules file describes it.
+fn announce(ready: &str) {
+    say(&format!("pgabsorb ready: {ready}"));
+    service::ready(ready);
+}
+
+/// A proxy as a rules file describes it, on sockets that are there already or its own.
 pub(super) fn bind(
     settings: config::Settings,
     rules: Ruleset,
     lost_lines: LostLines,
     fingerprint: String,
+    inherited: Vec<Inherited>,
 ) -> anyhow::Result<Proxy> {
     raise_descriptor_limit(settings.limits.connections);
     let access = Access::load(&settings)?;
     let proxy = Proxy::bind(Settings {
         listen: settings.listen,
+        inherited,
         reuse_port: settings.reuse_port,
         access,
         upstream: settings.upstream,

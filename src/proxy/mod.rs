@@ -11,11 +11,13 @@ mod catalogs;
 mod connection;
 mod drain;
 mod greeting;
+pub mod inherited;
 pub mod log;
 mod login;
 mod lost;
 mod meter;
 mod metrics;
+mod pulse;
 mod readiness;
 mod refusal;
 mod reloads;
@@ -48,8 +50,10 @@ use access::Access;
 use admin::Admin;
 use catalogs::LIFETIME;
 pub use drain::Stop;
+use inherited::Inherited;
 pub use lost::LostLines;
 use metrics::{Metrics, Standing};
+use pulse::{Duty, Phase, Pulse};
 pub use reloads::Reloaded;
 use reloads::Reloads;
 use ruling::Rulings;
@@ -76,6 +80,8 @@ type Scratch = Mutex<Vec<u8>>;
 pub struct Settings {
     /// Where clients connect.
     pub listen: Vec<Address>,
+    /// Sockets that are there already; where there are any, nothing of `listen` is bound.
+    pub inherited: Vec<Inherited>,
     /// Whether other processes may listen in the same places, and share the clients.
     pub reuse_port: bool,
     /// The server.
@@ -109,6 +115,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// A socket that was passed is of no use here.
+    #[error("cannot use a socket that was passed: {0}")]
+    Inherited(io::Error),
     /// The system gave no thread or no event queue.
     #[error("cannot start a worker: {0}")]
     Worker(io::Error),
@@ -137,6 +146,7 @@ struct Shared {
     stopping: Stopping,
     /// None where nobody may ask for one.
     reloads: Option<Reloads>,
+    pulse: Pulse,
 }
 
 /// A proxy whose sockets are bound.
@@ -154,8 +164,13 @@ impl Proxy {
         let runtime =
             Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
         let mut listeners = Vec::new();
+        let listen = if settings.inherited.is_empty() { settings.listen } else { Vec::new() };
+        for inherited in settings.inherited {
+            let _entered = runtime.enter();
+            listeners.push(inherited.listen().map_err(StartError::Inherited)?);
+        }
         let sharing = if settings.reuse_port { Sharing::Shared } else { Sharing::Alone };
-        for address in settings.listen {
+        for address in listen {
             let bound = runtime.block_on(Listener::bind(&address, sharing));
             listeners.push(bound.map_err(|error| StartError::Listen { address, error })?);
         }
@@ -184,7 +199,9 @@ impl Proxy {
             draining: Stopping::default(),
             stopping: Stopping::default(),
             reloads: settings.admin_reload.then(Reloads::default),
+            pulse: Pulse::default(),
         });
+        shared.pulse.watch(Duty::Accept, runtime.handle());
         Ok(Self { runtime, listeners, admin, shared })
     }
 
@@ -242,7 +259,7 @@ pub fn fingerprint(text: &str) -> String {
     hex::encode(sha2::Sha256::digest(text))
 }
 
-/// Changes the rules of a proxy that runs.
+/// Changes the rules of a proxy that runs, and asks how it is.
 #[derive(Clone, Debug)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -270,6 +287,17 @@ impl Handle {
             Some(reloads) => reloads.next().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Whether the threads that let clients in and serve them do something that they are asked to
+    /// within this time; those that have ended, as they were told to, need not. The calling thread
+    /// waits for them.
+    #[must_use]
+    pub fn answers(&self, within: Duration) -> bool {
+        let phase = || if self.shared.stopping.is_said() { Phase::Stops } else { Phase::Runs };
+        let at_first = phase();
+        // Who did not answer may have been told to end meanwhile.
+        self.shared.pulse.beats(within, at_first) || at_first != phase()
     }
 
     /// Other rules were meant to be in force, and cannot be, for this reason.
@@ -303,6 +331,7 @@ impl Worker {
         let (clients, arrivals) = mpsc::channel(ARRIVALS);
         let load = Arc::new(AtomicUsize::new(0));
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        shared.pulse.watch(Duty::Serve, runtime.handle());
         let work = work(Arc::clone(shared), Arc::clone(&load), arrivals);
         let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             runtime.block_on(work);

@@ -175,7 +175,12 @@ pub(super) enum Sharing {
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, path: std::path::PathBuf },
+    Unix {
+        listener: UnixListener,
+        path: std::path::PathBuf,
+    },
+    /// A Unix-domain socket whose path is another's to remove.
+    Inherited(UnixListener),
 }
 
 impl Listener {
@@ -204,6 +209,11 @@ impl Listener {
                 Address::Tcp { host: address.ip().to_string(), port: address.port() }
             }
             Self::Unix { path, .. } => Address::Unix { path: path.clone() },
+            Self::Inherited(listener) => {
+                let address = listener.local_addr()?;
+                let unnamed = || io::Error::other("the socket has no path");
+                Address::Unix { path: address.as_pathname().ok_or_else(unnamed)?.to_owned() }
+            }
         })
     }
 
@@ -214,7 +224,7 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 Ok((Socket::from_tcp(stream)?, peer.to_string()))
             }
-            Self::Unix { listener, .. } => {
+            Self::Unix { listener, .. } | Self::Inherited(listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Socket::Unix(stream), "unix".to_owned()))
             }

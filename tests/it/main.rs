@@ -64,6 +64,12 @@ mod suggest;
 // Real drivers see listed duplicates succeed, and everything else as it is.
 mod drivers;
 
+// PgBouncer in front of the proxy, and behind it.
+mod pooler;
+
+// Units and manifests fit the program.
+mod packaging;
+
 // The documentation does what it says.
 mod docs;
 

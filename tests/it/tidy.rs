@@ -53,6 +53,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus_client::", &["proxy"]),
     ("hyper::", &["proxy"]),
     ("hyper_util::", &["proxy"]),
+    ("listenfd::", &["proxy"]),
+    ("sd_notify::", &["cli"]),
     ("maud::", &["proxy"]),
     ("sha2::", &["proxy"]),
     ("base64::", &["auth", "proxy"]),

@@ -32,7 +32,8 @@ impl Stand {
         // It is read back, field by field.
         settings.log.format = LogFormat::Json;
         let flush = logging::start(&settings.log)?;
-        let proxy = run::bind(settings, rules, LostLines::default(), fingerprint(RULES))?;
+        let proxy =
+            run::bind(settings, rules, LostLines::default(), fingerprint(RULES), Vec::new())?;
         let address = address(&proxy)?;
         let (stop, mut stopped) = oneshot::channel::<()>();
         let thread = thread::spawn(move || {

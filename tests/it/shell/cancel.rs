@@ -31,6 +31,23 @@ fn a_cancel_request_cancels_also_after_a_request_for_encryption() {
 }
 
 #[test]
+fn a_cancel_request_may_come_through_another_proxy_of_the_same_server() {
+    let database = Database::new();
+    let (one, other) = (proxy(""), proxy(""));
+    let mut wire = Wire::open(one.address());
+    wire.send(&startup(&[("database", &database.name)]));
+    let welcome = wire.until(b'Z', 1);
+    let key = &welcome.iter().find(|message| message.tag == b'K').unwrap().body;
+    wire.send(&query("SELECT pg_sleep(60)"));
+    wait_for_sleep(&database);
+    let mut cancel = Wire::open(other.address());
+    cancel.send(&cancel_request(key));
+    assert!(cancel.rest().0.is_empty());
+    assert!(has(&wire.until(b'Z', 1), "C57014"));
+    assert!(has(&wire.query("SELECT 'goes on'"), "goes on"));
+}
+
+#[test]
 fn a_cancel_request_with_the_wrong_key_does_nothing() {
     let (database, proxy) = (Database::new(), proxy(""));
     let mut wire = Wire::open(proxy.address());

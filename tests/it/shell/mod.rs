@@ -16,6 +16,7 @@ mod origins;
 pub mod process;
 mod refusals;
 mod reload;
+mod service;
 mod sockets;
 mod status;
 mod stopping;

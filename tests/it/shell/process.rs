@@ -1,6 +1,7 @@
 //! The proxy's process, started with any arguments, watched, signalled and waited for.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::{fs, thread};
@@ -41,13 +42,21 @@ impl Process {
 
     /// One that may well fail to start.
     pub fn spawn(rules: &str, configure: impl FnOnce(&mut Command)) -> Self {
+        let start = |config: &Path| {
+            let mut command = command();
+            command.arg("run").env("PGABSORB_CONFIG", config);
+            configure(&mut command);
+            command
+        };
+        Self::spawn_by(start, rules)
+    }
+
+    /// One that a command starts which is given the rules file.
+    pub fn spawn_by(command: impl FnOnce(&Path) -> Command, rules: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("rules.toml");
         fs::write(&config, rules).unwrap();
-        let mut command = command();
-        command.arg("run").env("PGABSORB_CONFIG", &config);
-        configure(&mut command);
-        let mut child = command.spawn().unwrap();
+        let mut child = command(&config).spawn().unwrap();
         let (output, errors) = (Arc::default(), Arc::default());
         if let Some(stdout) = child.stdout.take() {
             Log::collect(&output, stdout);
@@ -121,9 +130,20 @@ impl Drop for Process {
 
 /// The program, in an environment that names no proxy.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pgabsorb"));
+    plain(env!("CARGO_BIN_EXE_pgabsorb"))
+}
+
+/// Any program, in such an environment, with its output at hand.
+pub fn plain(program: &str) -> Command {
+    let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for name in ["PGABSORB_CONFIG", "PGABSORB_DATABASE", "PGABSORB_LISTEN", "PGABSORB_UPSTREAM"] {
+    for name in [
+        "PGABSORB_CONFIG",
+        "PGABSORB_DATABASE",
+        "PGABSORB_LISTEN",
+        "PGABSORB_UPSTREAM",
+        "NOTIFY_SOCKET",
+    ] {
         command.env_remove(name);
     }
     command

@@ -93,6 +93,15 @@ fn a_rule_only_observes_beyond_its_limit() {
 }
 
 #[test]
+fn a_signal_right_behind_the_ready_line_is_heard() {
+    for _ in 0..20 {
+        let proxy = proxy("");
+        proxy.signal("HUP");
+        proxy.output.wait_for("rules reloaded", 1);
+    }
+}
+
+#[test]
 fn a_file_with_a_mistake_changes_nothing() {
     let (database, proxy) = (Database::new(), proxy(RULE));
     database.sql(TABLE);
