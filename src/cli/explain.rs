@@ -42,47 +42,51 @@ pub struct Asked<'a> {
 /// Tells what becomes of each INSERT in a text if it hits a duplicate key that a rule lists.
 pub fn explain(asked: &Asked<'_>, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let rules = proxy::in_force(&reload::read(asked.config, asked.overrides)?.config.rules);
-    let syntax = Syntax { standard_conforming_strings: true, encoding: Encoding::Utf8 };
-    let script = match sql::classify(asked.statement.as_bytes(), syntax) {
-        Ok(script) => script,
-        Err(why) => {
-            let shown = meaning(Outcome::Shown(Reason::Unclassified));
-            writeln!(out, "shown, {}: {shown} ({why})", Reason::Unclassified.name())?;
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    let shared = script.statements.len() > 1;
-    let mut text = String::new();
-    if let Some(url) = asked.database {
+    let text = if let Some(url) = asked.database {
         let mut client = database::connect(url)?;
         let mut transaction = server::begin(&mut client)?;
         let server = Server::of(&mut transaction)?;
         let inventory = Inventory::of(&mut transaction)?;
-        let origin = Origin {
-            database: server.database.clone(),
-            user: server.user.clone(),
-            ..asked.origin.clone()
-        };
-        let mut house = House::Live { stage: Stage::new(&server.version), transaction, inventory };
-        for part in &script.statements {
-            text += &Explained { asked, rules: &rules, origin: &origin, part, shared }
-                .tell(&mut house)?;
-        }
+        let (database, user) = (server.database.clone(), server.user.clone());
+        let origin = Origin { database, user, ..asked.origin.clone() };
+        let strings = server.standard_conforming_strings;
+        let mut house = House::Live { stage: Stage::of(&server), transaction, inventory };
+        tell_all(asked, &rules, &origin, strings, &mut house)?
     } else {
-        for part in &script.statements {
-            let origin = &asked.origin;
-            text += &Explained { asked, rules: &rules, origin, part, shared }
-                .tell(&mut House::Assumed)?;
-        }
+        let mut text = tell_all(asked, &rules, &asked.origin, true, &mut House::Assumed)?;
         text += "\nassumed, without --database: the constraint is a unique one, checked at once, of an \
                  ordinary table without row-level security and BEFORE triggers";
         if text.contains(KEY) {
             let _ = write!(text, "; {KEY} stands for its columns");
         }
-        text.push('\n');
-    }
+        text + "\n"
+    };
     write!(out, "{text}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell_all(
+    asked: &Asked<'_>,
+    rules: &Ruleset,
+    origin: &Origin,
+    standard_conforming_strings: bool,
+    house: &mut House<'_>,
+) -> anyhow::Result<String> {
+    let syntax = Syntax { standard_conforming_strings, encoding: Encoding::Utf8 };
+    let script = match sql::classify(asked.statement.as_bytes(), syntax) {
+        Ok(script) => script,
+        Err(why) => {
+            let shown = meaning(Outcome::Shown(Reason::Unclassified));
+            return Ok(format!("shown, {}: {shown} ({why})\n", Reason::Unclassified.name()));
+        }
+    };
+    anyhow::ensure!(!script.statements.is_empty(), "there is no statement");
+    let shared = script.statements.len() > 1;
+    let mut text = String::new();
+    for part in &script.statements {
+        text += &Explained { asked, rules, origin, part, shared }.tell(house)?;
+    }
+    Ok(text)
 }
 
 /// What is known of the database.
@@ -113,7 +117,7 @@ impl Explained<'_> {
         let hit = self.candidates(insert, house);
         if !hit.unknown.is_empty() {
             let rules = hit.unknown.join(", ");
-            let _ = writeln!(told, "  of {rules} only --database tells whether it lists some here");
+            let _ = writeln!(told, "  not known: {rules}");
         }
         if hit.constraints.is_empty() && hit.unknown.is_empty() {
             let shown = meaning(Outcome::Shown(Reason::NotListed));
@@ -174,6 +178,12 @@ impl Explained<'_> {
                             .unwrap_or(rule.constraint.as_str())
                             .to_owned(),
                     };
+                    hit.unknown.extend(self.options(rule).map(|option| {
+                        format!(
+                            "rule \"{}\" ({option} says whether it is for this client)",
+                            rule.id
+                        )
+                    }));
                     let found = self.rules.find(&constraint, self.origin);
                     if found.is_none_or(|found| found.id != rule.id) {
                         continue;
@@ -183,12 +193,29 @@ impl Explained<'_> {
                     if says_so && rule.constraint.exact().is_some() {
                         hit.add(self.rules, self.origin, constraint.clone(), constraint);
                     } else {
-                        hit.unknown.push(format!("rule \"{}\"", rule.id));
+                        hit.unknown.push(format!(
+                            "rule \"{}\" (--database tells whether it lists a constraint here)",
+                            rule.id
+                        ));
                     }
                 }
             }
         }
         hit
+    }
+
+    /// What would say whether a rule is for the client.
+    fn options(&self, rule: &Rule) -> impl Iterator<Item = &'static str> {
+        let Origin { database, user, application_name } = self.origin;
+        let limits = [
+            (&rule.databases, database, "--database-name"),
+            (&rule.users, user, "--user"),
+            (&rule.application_names, application_name, "--application-name"),
+        ];
+        let open = limits.into_iter().filter(|(globs, name, _)| {
+            name.is_empty() && !globs.is_empty() && !globs.iter().any(|glob| glob.matches(""))
+        });
+        open.map(|(_, _, option)| option).collect::<Vec<_>>().into_iter()
     }
 
     fn play(

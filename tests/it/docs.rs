@@ -22,6 +22,10 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo ", "what builds, measures and shows itself has tests of its own, or is for a person"),
     ("tests/run", "this test is a part of it"),
     ("pgabsorb run", "a proxy is started for each section"),
+    ("packaging/deb", "building a package takes a tool of its own; tests/it/packaging looks at it"),
+    ("sudo", "changes the machine"),
+    ("docker ", "needs an engine"),
+    ("kubectl ", "needs a cluster; tests/it/packaging reads the manifests"),
     ("curl -X POST", "tests/it/shell/admin.rs asks so"),
     ("pgabsorb suggest --log", "the log is at a place of its own"),
 ];

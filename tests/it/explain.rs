@@ -124,7 +124,7 @@ fn without_a_database_it_says_what_it_assumes() {
     let redo =
         "INSERT INTO reacts (id) VALUES (1), (2) ON CONFLICT ON CONSTRAINT reacts_pkey DO NOTHING";
     assert!(told.contains(redo) && told.contains("assumed, without --database"), "{told}");
-    assert!(told.contains("rule \"observes\"") && told.contains("only --database tells"), "{told}");
+    assert!(told.contains("rule \"observes\"") && told.contains("--database tells"), "{told}");
     let told = explain(RULES, "INSERT INTO rewrites VALUES (1)", None).out;
     assert!(told.contains("ON CONFLICT (<key>) WHERE"), "{told}");
     assert!(told.contains("<key> stands for its columns"), "{told}");
@@ -145,6 +145,31 @@ fn what_no_rule_or_no_one_can_absorb_is_said_with_its_reason() {
     }
     let told = explain("[[rule]]\nid = 'r'\n", "INSERT INTO reacts VALUES (1)", None);
     assert!(told.code == Some(1) && told.err.contains("constraint is missing"), "{}", told.err);
+}
+
+#[test]
+fn a_rule_for_some_clients_is_not_passed_over() {
+    let rules = "[[rule]]\nid = 'r'\nconstraint = 'reacts_pkey'\ntable = 'reacts'\nusers = 'app'\n";
+    let told = explain(rules, "INSERT INTO reacts VALUES (1)", None).out;
+    assert!(told.contains("rule \"r\" (--user says") && !told.contains("not_listed"), "{told}");
+}
+
+/// As the role that connects has it.
+#[test]
+fn strings_are_read_as_the_server_reads_them() {
+    let database = Database::new();
+    database.sql(TABLES);
+    let role = format!("backslashes_{}", database.name);
+    database.sql(&format!(
+        "CREATE ROLE {role} LOGIN; ALTER ROLE {role} SET standard_conforming_strings = off;
+         GRANT ALL ON reacts TO {role}"
+    ));
+    let statement = r"INSERT INTO reacts VALUES (1, 'a\'; b')";
+    let told = explain(RULES, statement, Some(&url(&database, &role))).out;
+    assert_eq!(word(&told, "alone"), "absorbed", "{told}");
+    let told = explain(RULES, statement, Some(&url(&database, "postgres"))).out;
+    assert!(told.contains("unclassified"), "{told}");
+    database.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(in crate::cli) struct Hall<'a> {
 
 impl<'a> Hall<'a> {
     pub(in crate::cli) fn new(rules: &'a Ruleset, server: Server, inventory: Inventory) -> Self {
-        let stage = Stage::new(&server.version);
+        let stage = Stage::of(&server);
         Self { rules, server, inventory, stage }
     }
 

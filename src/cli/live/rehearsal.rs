@@ -25,6 +25,8 @@ use crate::wire::frontend::{FrontendMessage, text_parameter};
 pub(in crate::cli) struct Stage {
     /// What the server says of itself.
     pub(in crate::cli) server_version: String,
+    /// Whether a backslash in a string is one.
+    standard_conforming_strings: bool,
     /// What the sessions have learnt of the listed constraints.
     catalog: Arc<SharedCatalog>,
 }
@@ -67,7 +69,17 @@ pub(in crate::cli) struct Act {
 
 impl Stage {
     pub(in crate::cli) fn new(server_version: &str) -> Self {
-        Self { server_version: server_version.to_owned(), catalog: Arc::default() }
+        Self {
+            server_version: server_version.to_owned(),
+            standard_conforming_strings: true,
+            catalog: Arc::default(),
+        }
+    }
+
+    /// The one that this server is.
+    pub(in crate::cli) fn of(server: &super::server::Server) -> Self {
+        let standard_conforming_strings = server.standard_conforming_strings;
+        Self { standard_conforming_strings, ..Self::new(&server.version) }
     }
 
     /// One on which this is known, and nobody asks for it.
@@ -80,6 +92,20 @@ impl Stage {
     /// What is known of the listed constraints, once a session has asked.
     pub(in crate::cli) fn catalog(&self) -> Arc<Catalog> {
         self.catalog.current().unwrap_or_default()
+    }
+
+    /// What a server says when a client has logged in.
+    fn greeting(&self) -> Vec<u8> {
+        let parameter =
+            |name: &str, value: &str| message(b'S', format!("{name}\0{value}\0").as_bytes());
+        let strings = if self.standard_conforming_strings { "on" } else { "off" };
+        [
+            parameter("client_encoding", "UTF8"),
+            parameter("standard_conforming_strings", strings),
+            parameter("server_version", &self.server_version),
+            message(b'Z', b"I"),
+        ]
+        .concat()
     }
 
     /// What becomes of a statement that violates a constraint.
@@ -113,7 +139,7 @@ impl Stage {
             heard: Heard::default(),
             act: Act::default(),
         };
-        actors.reply(&greeting(&self.server_version))?;
+        actors.reply(&self.greeting())?;
         let query = match surroundings {
             Surroundings::Alone => text.to_owned(),
             Surroundings::Shared => format!("{NEIGHBOUR};{text}"),
@@ -357,19 +383,6 @@ impl Answers for Transaction<'_> {
         };
         Ok(rows.map(columns).collect())
     }
-}
-
-/// What a server says when a client has logged in.
-fn greeting(server_version: &str) -> Vec<u8> {
-    let parameter =
-        |name: &str, value: &str| message(b'S', format!("{name}\0{value}\0").as_bytes());
-    [
-        parameter("client_encoding", "UTF8"),
-        parameter("standard_conforming_strings", "on"),
-        parameter("server_version", server_version),
-        message(b'Z', b"I"),
-    ]
-    .concat()
 }
 
 /// The error of a duplicate key.

@@ -11,6 +11,8 @@ pub(in crate::cli) struct Server {
     pub(in crate::cli) user: String,
     /// The isolation level of a transaction that asks for none.
     pub(in crate::cli) isolation: String,
+    /// Whether a backslash in a string is one, to a session that sets nothing.
+    pub(in crate::cli) standard_conforming_strings: bool,
     /// A standby: nothing can be inserted here.
     pub(in crate::cli) is_standby: bool,
 }
@@ -33,7 +35,9 @@ impl Server {
                 "SELECT pg_catalog.current_setting('server_version'),
                     pg_catalog.current_database()::pg_catalog.text, session_user::pg_catalog.text,
                     pg_catalog.current_setting('transaction_isolation'),
-                    pg_catalog.pg_is_in_recovery()",
+                    pg_catalog.pg_is_in_recovery(),
+                    (SELECT reset_val OPERATOR(pg_catalog.=) 'on' FROM pg_catalog.pg_settings
+                     WHERE name OPERATOR(pg_catalog.=) 'standard_conforming_strings')",
                 &[],
             )
             .context("cannot ask the server what it is")?;
@@ -43,6 +47,7 @@ impl Server {
             user: row.try_get(2)?,
             isolation: row.try_get(3)?,
             is_standby: row.try_get(4)?,
+            standard_conforming_strings: row.try_get(5)?,
         })
     }
 }

@@ -34,6 +34,9 @@ pub struct Command {
 /// What a block without `$` is a list of commands by.
 const PROGRAMS: [&str; 4] = ["cargo ", "tests/run", "target/release/pgabsorb ", "pgabsorb "];
 
+/// What a block of `sh` begins with that is for another machine as a whole.
+const ELSEWHERE: [&str; 4] = ["packaging/deb", "sudo", "docker ", "kubectl "];
+
 /// Kinds of blocks that are no commands; what of them is to be held has tests of its own.
 const OTHERS: [&str; 7] = ["text", "toml", "promql", "python", "yaml", "json", "ini"];
 
@@ -43,7 +46,7 @@ const SAMPLES: [&str; 5] = [
     "rules.toml:",
     "INSERT INTO t VALUES ($1)",
     "\"app\" \"SCRAM-",
-    "hidden",
+    "listen postgresql",
 ];
 
 impl Page {
@@ -121,6 +124,11 @@ impl Block {
                     line: 0,
                 });
                 Some(Self::Console(commands.collect()))
+            }
+            "sh" if ELSEWHERE.iter().any(|it| lines[0].starts_with(it)) => {
+                let text = lines[0].to_owned();
+                let page = page.to_owned();
+                Some(Self::Console(vec![Command { text, prints: None, page, line: 0 }]))
             }
             "" if SAMPLES.iter().any(|it| lines[0].starts_with(it)) => None,
             kind if OTHERS.contains(&kind) => None,
