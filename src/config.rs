@@ -171,6 +171,10 @@ impl LogLevel {
 pub struct Limits {
     /// How many clients at once.
     pub connections: usize,
+    /// How many of them from one IP address, if that is limited.
+    pub connections_per_address: Option<usize>,
+    /// How many clients at once that are not logged in.
+    pub logins: usize,
     /// How long reaching the server may take.
     pub connect_timeout: Duration,
     /// How long a client may take until it is logged in, as the server's `authentication_timeout`.
@@ -187,6 +191,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1000,
+            connections_per_address: None,
+            logins: 1000,
             connect_timeout: Duration::from_secs(10),
             startup_timeout: Duration::from_mins(1),
             inspect: 1 << 20,

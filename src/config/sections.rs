@@ -106,6 +106,9 @@ fn read_limits(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Limits {
     let section = reader.section(root, &LIMITS);
     let mut limits = Limits::default();
     set(&mut limits.connections, reader.value(&section, "connections", &value::CONNECTIONS));
+    let per_address = reader.value(&section, "connections_per_address", &value::CONNECTIONS);
+    limits.connections_per_address = per_address.map(|it| it.value);
+    set(&mut limits.logins, reader.value(&section, "logins", &value::CONNECTIONS));
     set(&mut limits.connect_timeout, reader.value(&section, "connect_timeout", &value::TIMEOUT));
     set(&mut limits.startup_timeout, reader.value(&section, "startup_timeout", &value::TIMEOUT));
     set(&mut limits.drain_delay, reader.value(&section, "drain_delay", &value::DELAY));

@@ -63,6 +63,8 @@ pub(super) const LIMITS: Shape = Shape {
     label: "[limits]",
     keys: &[
         "connections",
+        "connections_per_address",
+        "logins",
         "connect_timeout",
         "startup_timeout",
         "inspect",

@@ -93,6 +93,8 @@ fn every_setting_is_read() {
         level = "trace"
         [limits]
         connections = 0x10
+        connections_per_address = 3
+        logins = 4
         connect_timeout = "1m 30s"
         startup_timeout = "500ms"
         inspect = "16 MB"
@@ -113,6 +115,8 @@ fn every_setting_is_read() {
     assert_eq!(settings.log, log);
     let limits = Limits {
         connections: 16,
+        connections_per_address: Some(3),
+        logins: 4,
         connect_timeout: Duration::from_secs(90),
         startup_timeout: Duration::from_millis(500),
         inspect: 16_000_000,

@@ -39,11 +39,13 @@ const CONSTRAINT_SERIES: usize = 1000;
 const OTHER: &str = "other";
 
 /// Why clients get no session: what [`Refusal::reason`] may be for them.
-const REFUSALS: [&str; 10] = [
+const REFUSALS: [&str; 12] = [
     "server_unreachable",
     "server_timeout",
     "server_tls",
     "too_many_sessions",
+    "too_many_of_address",
+    "too_many_logins",
     "repeated_request",
     "unencrypted",
     "not_authenticated",

@@ -17,6 +17,7 @@ mod login;
 mod lost;
 mod meter;
 mod metrics;
+mod places;
 mod pulse;
 mod readiness;
 mod refusal;
@@ -40,7 +41,7 @@ use arc_swap::ArcSwap;
 use sha2::Digest as _;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use crate::config::{Address, KeyValues, Limits};
@@ -53,6 +54,7 @@ pub use drain::Stop;
 use inherited::Inherited;
 pub use lost::LostLines;
 use metrics::{Metrics, Standing};
+use places::Places;
 use pulse::{Duty, Phase, Pulse};
 pub use reloads::Reloaded;
 use reloads::Reloads;
@@ -135,8 +137,7 @@ struct Shared {
     history: History,
     lost_lines: LostLines,
     started: SystemTime,
-    /// One permit a session.
-    sessions: Semaphore,
+    places: Places,
     next_session: AtomicU64,
     /// The proxy is not ready for more, whatever the server is.
     is_leaving: AtomicBool,
@@ -186,7 +187,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             upstream: settings.upstream,
             access: ArcSwap::from_pointee(settings.access),
-            sessions: Semaphore::new(settings.limits.connections),
+            places: Places::new(settings.limits),
             limits: settings.limits,
             metrics,
             history: History::default(),

@@ -20,6 +20,14 @@ pub(super) enum Refusal {
     ConnectTimeout(String, Duration),
     #[error("sorry, too many clients already: pgabsorb has {0} sessions, the limit of rules.toml")]
     Full(usize),
+    #[error(
+        "sorry, too many clients already: pgabsorb has {0} of this address, the limit of rules.toml"
+    )]
+    FullAddress(usize),
+    #[error(
+        "sorry, too many clients already: pgabsorb has {0} that are logging in, the limit of rules.toml"
+    )]
+    FullLogins(usize),
     #[error("unsupported frontend protocol {major}.{minor}: an encryption request was already made", major = .0 >> 16, minor = .0 & 0xffff)]
     RepeatedRequest(i32),
     #[error("terminating connection due to administrator command: pgabsorb is stopping")]
@@ -75,6 +83,8 @@ impl Refusal {
             Self::Unreachable(..) => "server_unreachable",
             Self::ConnectTimeout(..) => "server_timeout",
             Self::Full(_) => "too_many_sessions",
+            Self::FullAddress(_) => "too_many_of_address",
+            Self::FullLogins(_) => "too_many_logins",
             Self::RepeatedRequest(_) => "repeated_request",
             Self::Stopping => "stopping",
             Self::Violation(_) => "protocol_violation",
@@ -97,7 +107,7 @@ impl Refusal {
             | Self::ConnectTimeout(..)
             | Self::NoServerTls(_)
             | Self::ServerTls(..) => b"57P03",
-            Self::Full(_) => b"53300",
+            Self::Full(_) | Self::FullAddress(_) | Self::FullLogins(_) => b"53300",
             Self::RepeatedRequest(_) => b"0A000",
             Self::Stopping => b"57P01",
             Self::Violation(_)

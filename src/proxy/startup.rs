@@ -39,13 +39,18 @@ pub(super) async fn serve(
     client: Socket,
     peer: String,
 ) {
+    let of_address = shared.places.of_address(&peer);
+    let (login, _of_address) = match of_address.and_then(|it| Ok((shared.places.login()?, it))) {
+        Ok(places) => places,
+        Err(refusal) => return refuse(&shared, client, &refusal).await,
+    };
     let startup_timeout = shared.limits.startup_timeout;
     let access = shared.access.load_full();
     let heard = timeout(startup_timeout, greeting::hear(client, access.tls.client.as_ref()));
     let Some(heard) = shared.stopping.or(heard).await else { return };
     match heard {
         Ok(Ok(Greeting { client, packet, asked: Asked::Session(parameters) })) => {
-            let arrival = Arrival { client, packet, parameters, peer, access };
+            let arrival = Arrival { client, packet, parameters, peer, access, login };
             session(&shared, &scratch, arrival).await;
         }
         Ok(Ok(Greeting { client, packet, asked: Asked::Cancel })) => {
@@ -66,18 +71,21 @@ pub(super) async fn serve(
 }
 
 /// A client that asks for a session.
-struct Arrival {
+struct Arrival<'a> {
     client: Socket,
     packet: Vec<u8>,
     parameters: StartupParameters,
     peer: String,
     access: Arc<Access>,
+    /// Its place among those that are not logged in.
+    login: SemaphorePermit<'a>,
 }
 
-async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arrival) {
-    let Arrival { mut client, packet, parameters, peer, access } = arrival;
-    let Ok(permit) = shared.sessions.try_acquire() else {
-        return refuse(shared, client, &Refusal::Full(shared.limits.connections)).await;
+async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arrival<'_>) {
+    let Arrival { mut client, packet, parameters, peer, access, login } = arrival;
+    let permit = match shared.places.session() {
+        Ok(permit) => permit,
+        Err(refusal) => return refuse(shared, client, &refusal).await,
     };
     let begun = upstream::connect(shared, &packet).await.map_err(Failed::Refused);
     let begun = match begun {
@@ -105,7 +113,7 @@ async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arriva
     let follower = Follower::new(&shared.rulings, &parameters);
     drop((parameters, access));
     let connection = Connection::new(session, follower, client, server);
-    run(shared, scratch, connection, Place { present, permit }, peer).await;
+    run(shared, scratch, connection, Place { present, permit, login }, peer).await;
 }
 
 /// Makes sure of the client, where that is for the proxy to do.
@@ -160,6 +168,8 @@ fn channel_binding(access: &Access, client: &Socket, server: &Socket) -> Channel
 struct Place<'a> {
     present: Present<'a>,
     permit: SemaphorePermit<'a>,
+    /// Until it is logged in.
+    login: SemaphorePermit<'a>,
 }
 
 /// A replication connection has no rules.
@@ -196,9 +206,9 @@ async fn run(
     place: Place<'_>,
     peer: String,
 ) {
-    let Place { present, permit } = place;
+    let Place { present, permit, login } = place;
     let mut log = SessionLog::new(shared, present, peer);
-    let running = run_to_end(shared, &mut connection, scratch, &mut log);
+    let running = run_to_end(shared, &mut connection, scratch, &mut log, login);
     let end = shared.stopping.or(running).await;
     log.ended(end.as_ref(), &connection.session);
     let last_word = match end {
@@ -225,12 +235,14 @@ async fn run_to_end(
     connection: &mut Connection,
     scratch: &super::Scratch,
     log: &mut SessionLog<'_>,
+    login: SemaphorePermit<'_>,
 ) -> End {
     match timeout(shared.limits.startup_timeout, connection.log_in(scratch, log)).await {
         Ok(Some(end)) => return end,
         Ok(None) => {}
         Err(_) => return End::NotLoggedIn,
     }
+    drop(login);
     if shared.draining.is_said() {
         connection.drain_after_one();
     } else if let Some(end) = shared.draining.or(connection.run(scratch, log)).await {

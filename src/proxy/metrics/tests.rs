@@ -146,6 +146,8 @@ fn each_reason_to_refuse_a_session_is_there_from_the_start() {
         Refusal::Unreachable("a:1".to_owned(), gone()),
         Refusal::ConnectTimeout("a:1".to_owned(), Duration::ZERO),
         Refusal::Full(1),
+        Refusal::FullAddress(1),
+        Refusal::FullLogins(1),
         Refusal::RepeatedRequest(1),
         Refusal::Unencrypted,
         Refusal::NoAnswer(b'X'),

@@ -8,12 +8,12 @@ use socket2::{Domain, Socket, Type};
 
 use super::fake::{self, Upstream};
 use super::process::{Process, client};
-use super::{fatal, is_fatal, proxy};
-use crate::support::PATIENCE;
-use crate::support::postgres::server;
+use super::{fatal, has, is_fatal, proxy, session};
+use crate::support::postgres::{Database, server};
 use crate::support::wire::{
     Wire, message, packet, query, ssl_request, startup, startup_version, terminate,
 };
+use crate::support::{PATIENCE, wait_until};
 
 /// A port where nothing listens: it is taken, so that nobody else gets it, and not listened on.
 fn dead_port() -> (Socket, SocketAddr) {
@@ -239,4 +239,42 @@ fn a_proxy_that_runs_out_of_descriptors_serves_again_once_it_has_some() {
     wire.send(&startup(&[]));
     let text = fatal(&mut wire);
     assert!(text.contains("Connection refused"), "{text}");
+}
+
+#[test]
+fn an_address_has_so_many_clients_and_no_more() {
+    let database = Database::new();
+    let proxy = proxy("limits.connections_per_address = 2");
+    let first = session(&proxy, &database);
+    let second = session(&proxy, &database);
+    let text = fatal(&mut Wire::open(proxy.address()));
+    assert!(text.contains("C53300") && text.contains("2 of this address"), "{text}");
+    drop(second);
+    wait_until("a place is given back", || {
+        let mut wire = Wire::open(proxy.address());
+        wire.send(&startup(&[]));
+        has(&wire.until(b'Z', 1), "ReadyForQuery")
+    });
+    drop(first);
+}
+
+#[test]
+fn so_many_may_be_on_their_way_to_a_login() {
+    let database = Database::new();
+    let proxy = proxy("limits.logins = 2");
+    // Those that are logged in are not.
+    let sessions: Vec<_> = (0..4).map(|_| session(&proxy, &database)).collect();
+    let silent: Vec<_> = (0..2).map(|_| Wire::open(proxy.address())).collect();
+    wait_until("both are there", || {
+        let mut wire = Wire::open(proxy.address());
+        wire.send(&startup(&[]));
+        has(&wire.until(b'Z', 1), "2 that are logging in")
+    });
+    drop(silent);
+    wait_until("a place is given back", || {
+        let mut wire = Wire::open(proxy.address());
+        wire.send(&startup(&[]));
+        has(&wire.until(b'Z', 1), "ReadyForQuery")
+    });
+    drop(sessions);
 }
