@@ -42,11 +42,12 @@ pub(super) async fn serve(
     let of_address = shared.places.of_address(&peer);
     let (login, _of_address) = match of_address.and_then(|it| Ok((shared.places.login()?, it))) {
         Ok(places) => places,
-        Err(refusal) => return refuse(&shared, client, &refusal).await,
+        Err(refusal) => return Box::pin(refuse(&shared, client, &refusal)).await,
     };
     let startup_timeout = shared.limits.startup_timeout;
     let access = shared.access.load_full();
-    let heard = timeout(startup_timeout, greeting::hear(client, access.tls.client.as_ref()));
+    let hearing = Box::pin(greeting::hear(client, access.tls.client.as_ref()));
+    let heard = timeout(startup_timeout, hearing);
     let Some(heard) = shared.stopping.or(heard).await else { return };
     match heard {
         Ok(Ok(Greeting { client, packet, asked: Asked::Session(parameters) })) => {
@@ -54,9 +55,11 @@ pub(super) async fn serve(
             session(&shared, &scratch, arrival).await;
         }
         Ok(Ok(Greeting { client, packet, asked: Asked::Cancel })) => {
-            cancel(&shared, client, &packet).await;
+            Box::pin(cancel(&shared, client, &packet)).await;
         }
-        Ok(Err(Rejected::Refused(refusal, client))) => refuse(&shared, client, &refusal).await,
+        Ok(Err(Rejected::Refused(refusal, client))) => {
+            Box::pin(refuse(&shared, client, &refusal)).await;
+        }
         Ok(Err(Rejected::Handshake(error))) => {
             shared.metrics.handshake_failed();
             tracing::info!(client = peer, %error, "a client's TLS handshake failed");
@@ -85,35 +88,43 @@ async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arriva
     let Arrival { mut client, packet, parameters, peer, access, login } = arrival;
     let permit = match shared.places.session() {
         Ok(permit) => permit,
-        Err(refusal) => return refuse(shared, client, &refusal).await,
+        Err(refusal) => return Box::pin(refuse(shared, client, &refusal)).await,
     };
-    let begun = upstream::connect(shared, &packet).await.map_err(Failed::Refused);
-    let begun = match begun {
-        Ok(mut server) => {
-            log_in(shared, &access, &mut client, &mut server, &parameters).await.map(|()| server)
-        }
-        Err(failed) => Err(failed),
-    };
+    let begun = Box::pin(begin(shared, &access, &mut client, &packet, &parameters)).await;
     let server = match begun {
         Ok(server) => server,
         Err(failed) => {
             drop(permit);
-            return fail(shared, client, &peer, failed).await;
+            return Box::pin(fail(shared, client, &peer, failed)).await;
         }
     };
     let mut present = shared.metrics.lifetimes.session();
     drop(packet);
     if !parameters.is_protocol_3() {
         present.stands(State::Unread);
-        splice(shared, client, server).await;
+        Box::pin(splice(shared, client, server)).await;
         return present.ends(Ending::Unread);
     }
     let channel_binding = channel_binding(&access, &client, &server);
     let session = Session::new(setup(shared, &parameters, channel_binding));
     let follower = Follower::new(&shared.rulings, &parameters);
     drop((parameters, access));
-    let connection = Connection::new(session, follower, client, server);
+    // Moved as a pointer: each place that it is moved through would be as large as it is.
+    let connection = Box::new(Connection::new(session, follower, client, server));
     run(shared, scratch, connection, Place { present, permit, login }, peer).await;
+}
+
+/// A connection to the server, on which the client is logged in where that is for the proxy to do.
+async fn begin(
+    shared: &Shared,
+    access: &Access,
+    client: &mut Socket,
+    packet: &[u8],
+    parameters: &StartupParameters,
+) -> Result<Socket, Failed> {
+    let mut server = upstream::connect(shared, packet).await?;
+    log_in(shared, access, client, &mut server, parameters).await?;
+    Ok(server)
 }
 
 /// Makes sure of the client, where that is for the proxy to do.
@@ -202,7 +213,7 @@ pub(super) fn cut(name: &[u8]) -> &[u8] {
 async fn run(
     shared: &Shared,
     scratch: &super::Scratch,
-    mut connection: Connection,
+    mut connection: Box<Connection>,
     place: Place<'_>,
     peer: String,
 ) {
@@ -225,7 +236,7 @@ async fn run(
     let (mut client, unsent) = connection.into_client();
     drop((log, permit));
     if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
-        close(client, last_word.as_ref()).await;
+        Box::pin(close(client, last_word.as_ref())).await;
     }
 }
 
@@ -305,4 +316,25 @@ async fn splice(shared: &Shared, mut client: Socket, mut server: Socket) {
     }
     drop(server);
     close(client, None).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a task takes while its session is idle. What is only for a moment is on the heap for
+    /// that moment: a future is as large as the largest of its moments.
+    #[test]
+    fn an_idle_session_is_small() {
+        fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+            size_of::<F>()
+        }
+        let size = size(serve);
+        println!(
+            "SIZE {size} session {} connection {}",
+            size_of::<Session>(),
+            size_of::<Connection>()
+        );
+        assert!(size < 2560, "{size}");
+    }
 }

@@ -105,7 +105,7 @@ impl Process {
     pub fn failure(mut self) -> String {
         let status = self.exit();
         assert_eq!(status.code(), Some(1), "{}", self.errors.text());
-        self.errors.wait_for("", 1);
+        self.errors.wait_for_end();
         self.errors.text()
     }
 

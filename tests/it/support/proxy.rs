@@ -3,13 +3,14 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::{env, fs, thread};
 
 use tempfile::TempDir;
 
-use super::{PATIENCE, postgres};
+use super::{PATIENCE, postgres, wait_until};
 
 /// A running proxy in front of the shared server; killed when dropped.
 pub struct Proxy {
@@ -80,6 +81,8 @@ impl Drop for Proxy {
 pub struct Log {
     lines: Mutex<Vec<String>>,
     grown: Condvar,
+    /// Nothing more comes.
+    ended: AtomicBool,
 }
 
 impl Log {
@@ -91,7 +94,13 @@ impl Log {
                 log.lines.lock().expect("unpoisoned").push(line);
                 log.grown.notify_all();
             }
+            log.ended.store(true, Ordering::Release);
         });
+    }
+
+    /// Waits for the end of the output.
+    pub fn wait_for_end(&self) {
+        wait_until("the output ends", || self.ended.load(Ordering::Acquire));
     }
 
     /// Waits until `count` lines contain `needle`, and returns all that do.
