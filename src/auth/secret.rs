@@ -31,6 +31,7 @@ pub struct Secret {
 pub struct ClientKey(pub(super) Key);
 
 /// Makes up secrets for users that there are none of, so that nobody learns which there are.
+#[derive(Clone)]
 pub struct Mock(hmac::Key);
 
 impl Secret {

@@ -36,10 +36,9 @@ impl Users {
     /// quotes, which are doubled inside; what stands behind them means nothing, and lines that
     /// begin with `;` say nothing.
     ///
-    /// What is made up of users that are not there comes from the text itself: whoever does not
-    /// know that cannot tell, and the next process makes up the same.
-    pub fn parse(text: &str) -> Result<Self, UserlistError> {
-        let mock = Mock::new(text.as_bytes());
+    /// `mock` makes up what there is to be shown of users that are not there, and the salts of those
+    /// with a password. It must come from random bytes: salts are shown to everyone.
+    pub fn parse(text: &str, mock: Mock) -> Result<Self, UserlistError> {
         let mut accounts = HashMap::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -141,7 +140,7 @@ mod tests {
     fn users_have_secrets_or_passwords() {
         let text =
             format!("; a comment\n\n\"app\" \"{SECRET}\"\r\n  \"o\"\"ne\"\t\"p w;\" \"more\"\n");
-        let users = Users::parse(&text).unwrap();
+        let users = Users::parse(&text, Mock::new(b"random")).unwrap();
         assert_eq!(users.len(), 2);
         let app = users.account(b"app");
         assert!(app.password.is_none() && Some(app.secret) == Secret::parse(SECRET));
@@ -151,11 +150,16 @@ mod tests {
 
     #[test]
     fn a_user_that_is_not_there_looks_like_one_with_a_password() {
-        let text = "\"app\" \"secret\"";
-        let salt = |text: &str, user: &[u8]| Users::parse(text).unwrap().account(user).secret.salt;
-        assert_eq!(salt(text, b"nobody").len(), salt(text, b"app").len());
-        assert_eq!(salt(text, b"nobody"), salt(text, b"nobody"));
-        assert_ne!(salt(text, b"nobody"), salt("\"app\" \"other\"", b"nobody"));
+        let salt = |user: &[u8], random: &[u8]| {
+            let users = Users::parse("\"app\" \"secret\"", Mock::new(random)).unwrap();
+            users.account(user).secret.salt
+        };
+        assert_eq!(salt(b"nobody", b"1").len(), salt(b"app", b"1").len());
+        assert_eq!(salt(b"nobody", b"1"), salt(b"nobody", b"1"));
+        // Nothing of them comes from what is in the file.
+        for user in [&b"nobody"[..], b"app"] {
+            assert_ne!(salt(user, b"1"), salt(user, b"2"));
+        }
     }
 
     #[test]
@@ -171,7 +175,7 @@ mod tests {
             ("\"app\" \"secret\"\n\"app\" \"secret\"", "already"),
         ] {
             let text = format!("\n{text}");
-            let error = Users::parse(&text).unwrap_err().to_string();
+            let error = Users::parse(&text, Mock::new(b"random")).unwrap_err().to_string();
             let line = text.lines().count();
             assert!(error.starts_with(&format!("line {line}: ")), "{error}");
             assert!(error.contains(problem) && !error.contains("secret\""), "{error}");

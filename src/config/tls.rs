@@ -80,7 +80,9 @@ impl ServerMode {
         }
     }
 
-    fn verifies(self) -> bool {
+    /// Whether it is made sure who the server is.
+    #[must_use]
+    pub fn verifies(self) -> bool {
         matches!(self, Self::VerifyCa | Self::VerifyFull)
     }
 }

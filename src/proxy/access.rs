@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use ring::rand::{SecureRandom as _, SystemRandom};
 use thiserror::Error;
 
-use crate::auth::{UserlistError, Users};
+use crate::auth::{Mock, UserlistError, Users};
 use crate::config::Settings;
 
 use super::tls::{Tls, TlsError};
@@ -33,6 +35,9 @@ pub enum AccessError {
         /// Why.
         error: std::io::Error,
     },
+    /// The system has no random numbers.
+    #[error("[auth] mode = \"scram\" takes random numbers, and the system gives none")]
+    NoRandomNumbers,
     /// The users file has a mistake.
     #[error("[auth] users {}: {error}", path.display())]
     Users {
@@ -53,8 +58,22 @@ impl Access {
     }
 }
 
+/// The same for as long as the process lives: a file that is read again changes nothing for users
+/// that are not in it, and so tells nobody who is.
+fn mock() -> Option<Mock> {
+    static MOCK: OnceLock<Mock> = OnceLock::new();
+    if MOCK.get().is_none() {
+        let mut random = [0; 32];
+        SystemRandom::new().fill(&mut random).ok()?;
+        // Whoever was first has made it.
+        let _ = MOCK.set(Mock::new(&random));
+    }
+    MOCK.get().cloned()
+}
+
 fn read_users(path: &Path) -> Result<Users, AccessError> {
     let text = fs::read_to_string(path)
         .map_err(|error| AccessError::Unreadable { path: path.to_owned(), error })?;
-    Users::parse(&text).map_err(|error| AccessError::Users { path: path.to_owned(), error })
+    let mock = mock().ok_or(AccessError::NoRandomNumbers)?;
+    Users::parse(&text, mock).map_err(|error| AccessError::Users { path: path.to_owned(), error })
 }

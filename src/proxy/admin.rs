@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -153,6 +153,10 @@ impl Desk {
         if !PATHS.contains(&path) {
             return plain(StatusCode::NOT_FOUND, format!("here are {}", PATHS.join(", ")));
         }
+        let host = request.headers().get(HOST).and_then(|it| it.to_str().ok());
+        if !matches!(path, HEALTH | READY) && !host.is_some_and(is_local) {
+            return plain(StatusCode::FORBIDDEN, NOT_LOCAL.to_owned());
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD".into());
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -190,8 +194,7 @@ async fn reload(request: &Request<Incoming>, reloads: &Reloads) -> Response<Stri
         return plain(StatusCode::FORBIDDEN, line);
     }
     if !header("host").is_some_and(is_local) {
-        let line = "a reload takes localhost or a loopback address in the header Host";
-        return plain(StatusCode::FORBIDDEN, line.to_owned());
+        return plain(StatusCode::FORBIDDEN, NOT_LOCAL.to_owned());
     }
     match reloads.ask().await {
         Some(Ok(line)) => plain(StatusCode::OK, line),
@@ -211,6 +214,9 @@ fn is_local(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
+
+/// A page that a browser has from elsewhere can get a name to stand for our address, but not ours.
+const NOT_LOCAL: &str = "only by the name localhost or a loopback address, in the header Host";
 
 const RELOAD: &str = "/reload";
 const RELOAD_HEADER: &str = "x-pgabsorb";

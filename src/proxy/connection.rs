@@ -209,7 +209,8 @@ impl Connection {
                 Ok(progress) => progress,
                 Err(violation) => return Poll::Ready(End::Violation(violation)),
             };
-            if self.stays == Stays::UntilRest && self.session.is_at_rest() {
+            let told = self.stays == Stays::UntilRest && self.client.is_flushed();
+            if told && self.session.is_at_rest() {
                 self.server.write(cx, &build::terminate());
                 return Poll::Ready(End::Drained);
             }
@@ -266,14 +267,14 @@ impl Connection {
         if read.is_empty() {
             return true;
         }
-        if self.stays == Stays::ForOne {
-            self.stays = Stays::UntilRest;
-        }
         let mut unread = std::mem::take(&mut self.client.unread);
         let input = joined(&mut unread, read);
         let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
         let done = self.session.handle_frontend(input, &mut lanes);
         self.client.unread = rest(input, done);
+        if self.stays == Stays::ForOne && done > 0 {
+            self.stays = Stays::UntilRest;
+        }
         self.holds_back = !self.session.wants_frontend();
         true
     }

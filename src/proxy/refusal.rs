@@ -72,6 +72,14 @@ pub(super) enum Refusal {
          [auth] mode = \"scram\" does not know"
     )]
     Method(i32),
+    #[error(
+        "pgabsorb could not log in at the server: it asks for the password itself, and nobody has \
+         verified that it is the server: that takes [server_tls] mode = \"verify-full\" or \
+         \"verify-ca\", or a server on the same machine"
+    )]
+    Unverified,
+    #[error("unsupported frontend protocol {major}.{minor}: pgabsorb makes sure of clients in protocol 3 alone", major = .0 >> 16, minor = .0 & 0xffff)]
+    Protocol(i32),
     #[error("pgabsorb has no random numbers")]
     NoRandomNumbers,
 }
@@ -93,8 +101,10 @@ impl Refusal {
             Self::Unencrypted => "unencrypted",
             Self::NoServerTls(_) | Self::ServerTls(..) => "server_tls",
             Self::ChannelBinding => "channel_binding",
-            Self::NotVerified { .. } | Self::NoAnswer(_) => "not_authenticated",
-            Self::Login(_) | Self::NeedsPassword | Self::Method(_) => "server_login",
+            Self::NotVerified { .. } | Self::NoAnswer(_) | Self::Protocol(_) => "not_authenticated",
+            Self::Login(_) | Self::NeedsPassword | Self::Method(_) | Self::Unverified => {
+                "server_login"
+            }
             Self::NoRandomNumbers => "no_random_numbers",
         }
     }
@@ -108,7 +118,7 @@ impl Refusal {
             | Self::NoServerTls(_)
             | Self::ServerTls(..) => b"57P03",
             Self::Full(_) | Self::FullAddress(_) | Self::FullLogins(_) => b"53300",
-            Self::RepeatedRequest(_) => b"0A000",
+            Self::RepeatedRequest(_) | Self::Protocol(_) => b"0A000",
             Self::Stopping => b"57P01",
             Self::Violation(_)
             | Self::NoAnswer(_)
@@ -121,6 +131,7 @@ impl Refusal {
             | Self::NotVerified { .. }
             | Self::Login(_)
             | Self::NeedsPassword
+            | Self::Unverified
             | Self::Method(_) => b"28000",
             Self::NoRandomNumbers => b"58000",
         })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::sync::SemaphorePermit;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::auth::Binding;
@@ -46,9 +47,7 @@ pub(super) async fn serve(
     };
     let startup_timeout = shared.limits.startup_timeout;
     let access = shared.access.load_full();
-    let hearing = Box::pin(greeting::hear(client, access.tls.client.as_ref()));
-    let heard = timeout(startup_timeout, hearing);
-    let Some(heard) = shared.stopping.or(heard).await else { return };
+    let Some(heard) = Box::pin(hear(&shared, client, &access)).await else { return };
     match heard {
         Ok(Ok(Greeting { client, packet, asked: Asked::Session(parameters) })) => {
             let arrival = Arrival { client, packet, parameters, peer, access, login };
@@ -71,6 +70,24 @@ pub(super) async fn serve(
             tracing::debug!(client = peer, "closed: no startup packet within {startup_timeout:?}");
         }
     }
+}
+
+/// What the client says first, in time; nothing if the proxy ends.
+async fn hear(
+    shared: &Shared,
+    client: Socket,
+    access: &Access,
+) -> Option<Result<Result<Greeting, Rejected>, Elapsed>> {
+    let hearing = async {
+        let mut hearing = Box::pin(greeting::hear(client, access.tls.client.as_ref()));
+        let heard = timeout(shared.limits.startup_timeout, &mut hearing);
+        match shared.draining.or(heard).await {
+            Some(heard) => heard,
+            // Whoever says nothing does not hold up the end.
+            None => timeout(LINGER, hearing).await,
+        }
+    };
+    shared.stopping.or(hearing).await
 }
 
 /// A client that asks for a session.
@@ -122,27 +139,21 @@ async fn begin(
     packet: &[u8],
     parameters: &StartupParameters,
 ) -> Result<Socket, Failed> {
-    let mut server = upstream::connect(shared, packet).await?;
-    log_in(shared, access, client, &mut server, parameters).await?;
-    Ok(server)
-}
-
-/// Makes sure of the client, where that is for the proxy to do.
-async fn log_in(
-    shared: &Shared,
-    access: &Access,
-    client: &mut Socket,
-    server: &mut Socket,
-    parameters: &StartupParameters,
-) -> Result<(), Failed> {
-    let Some(users) = access.users.as_ref().filter(|_| parameters.is_protocol_3()) else {
-        return Ok(());
-    };
+    let Some(users) = &access.users else { return Ok(upstream::connect(shared, packet).await?) };
+    if !parameters.is_protocol_3() {
+        return Err(Refusal::Protocol(parameters.version).into());
+    }
     let leg = access.tls.client.as_ref().filter(|_| client.is_encrypted());
     let clients_end = leg.map_or(Binding::None, |leg| leg.end_point.clone());
-    let user = cut(&parameters.user);
-    let login = Login { client, server, user, clients_end }.run(users);
-    match shared.stopping.or(timeout(shared.limits.startup_timeout, login)).await {
+    let login = Login { client, user: cut(&parameters.user), clients_end };
+    let logging_in = async {
+        let known = login.verify(users).await?;
+        let mut server = upstream::connect(shared, packet).await?;
+        let is_sure = access.tls.server.as_ref().is_some_and(|leg| leg.mode.verifies());
+        known.log_in(&mut server, is_sure || shared.upstream.is_local()).await?;
+        Ok(server)
+    };
+    match shared.stopping.or(timeout(shared.limits.startup_timeout, logging_in)).await {
         None => Err(Refusal::Stopping.into()),
         Some(Err(_)) => Err(Refusal::NotLoggedIn.into()),
         Some(Ok(ended)) => ended,

@@ -112,7 +112,7 @@ fn a_server_that_does_not_know_the_secret_is_not_believed() {
         "r=xyz,s=AAAA,i=4096",
         "r=abcd,s=?,i=4096",
         "r=abcd,s=AAAA,i=0",
-        "r=abcd,s=AAAA,i=1000001",
+        "r=abcd,s=AAAA,i=100001",
         "r=abcd",
         "",
     ] {

@@ -37,7 +37,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> (u16, String, Strin
 }
 
 pub fn request(proxy: &Process, line: &str) -> (u16, String, String) {
-    exchange(connect(proxy), &format!("{line} HTTP/1.1\r\nHost: test\r\n\r\n"))
+    exchange(connect(proxy), &format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
 }
 
 /// The body of what is there.
@@ -80,7 +80,7 @@ fn a_socket_in_the_file_system_will_do() {
     let path = directory.path().join("admin");
     let mut proxy = proxy(&format!("admin.listen = 'unix:{}'", path.display()));
     let stream = UnixStream::connect(&path).unwrap();
-    let (status, ..) = exchange(stream, "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n");
+    let (status, ..) = exchange(stream, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(status, 200);
     proxy.signal("TERM");
     assert!(proxy.exit().success());
@@ -229,6 +229,18 @@ fn a_reload_may_be_asked_for() {
     assert_eq!(status, 422, "{told}");
     assert!(told.contains("constraint is missing") && told.contains("rules.toml:1:1"), "{told}");
     assert!(get(&proxy, "/metrics").1.contains("\npgabsorb_config_generation 2\n"));
+}
+
+#[test]
+fn numbers_and_names_are_told_to_nobody_by_another_name() {
+    let proxy = proxy(ADMIN);
+    for path in ["/metrics", "/status", "/status.json"] {
+        let asked = format!("GET {path} HTTP/1.1\r\nHost: attacker.example\r\n\r\n");
+        assert_eq!(exchange(connect(&proxy), &asked).0, 403, "{path}");
+    }
+    // A probe may come by any name, and learns nothing.
+    let asked = "GET /healthz HTTP/1.1\r\nHost: pod.example\r\n\r\n";
+    assert_eq!(exchange(connect(&proxy), asked).0, 200);
 }
 
 /// What a page in a browser could send, of whatever name it is, is not enough.

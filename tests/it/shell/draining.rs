@@ -1,9 +1,11 @@
 //! SIGTERM: the sessions come to the end of their transactions, and nothing that was told is lost.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use super::admin::{ADMIN, get};
 use super::process::Process;
@@ -211,6 +213,36 @@ impl Client {
             stored.extend(keys);
         }
     }
+}
+
+/// What a slow reader has still to read is not cut.
+#[test]
+fn what_was_answered_is_read_to_its_end() {
+    let (database, mut proxy) = (Database::new(), proxy(""));
+    let mut slow = TcpStream::connect(proxy.address()).unwrap();
+    let sql = "SELECT repeat('x', 1000) FROM generate_series(1, 20000)";
+    let packet = startup(&[("database", &database.name)]);
+    slow.write_all(&[packet, query(sql)].concat()).unwrap();
+    slow.peek(&mut [0]).unwrap();
+    proxy.signal("TERM");
+    proxy.output.wait_for(r#""event":"draining""#, 1);
+    // Longer than whatever is said last is waited for.
+    thread::sleep(Duration::from_secs(3));
+    let mut reply = Vec::new();
+    slow.read_to_end(&mut reply).unwrap();
+    let end = reply[reply.len() - 200..].escape_ascii().to_string();
+    assert!(end.contains("SELECT 20000") && end.contains("C57P01"), "{} {end}", reply.len());
+    drop(slow);
+    assert!(proxy.exit().success());
+}
+
+#[test]
+fn who_says_nothing_does_not_hold_up_the_end() {
+    let mut proxy = proxy("limits.drain_timeout = '1h'");
+    let silent = Wire::open(proxy.address());
+    proxy.signal("TERM");
+    assert!(proxy.exit().success());
+    drop(silent);
 }
 
 /// Rules come and go while clients insert: each of them sees what one of both says, and goes on.

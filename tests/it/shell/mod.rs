@@ -6,7 +6,7 @@ mod cancel;
 mod command;
 mod draining;
 mod endings;
-mod fake;
+pub mod fake;
 mod flow;
 mod log;
 mod lost_lines;

@@ -5,6 +5,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use crate::shell::fake::Upstream;
 use crate::shell::process::Process;
 use crate::support::wire::{Wire, lines, message, startup, startup_version};
 
@@ -104,7 +105,9 @@ fn a_wrong_password_and_a_user_that_is_not_there_are_told_alike() {
 
 #[test]
 fn what_the_server_refuses_is_told_in_its_words() {
-    let users = Users::stored(&["scram"]);
+    let stored = Users::stored(&["scram"]);
+    let text = fs::read_to_string(stored.directory.path().join("users")).unwrap();
+    let users = Users::of(&(text + "\"nobody\" \"secret\"\n"));
     let proxy = proxy(&users.section());
     let rejected = refused(&proxy, "nobody", "secret");
     assert!(rejected.contains("pg_hba.conf rejects connection"), "{rejected}");
@@ -147,6 +150,50 @@ fn a_secret_of_another_salt_is_told() {
     let proxy = proxy(&users.section());
     let refusal = refused(&proxy, "salted", "secret");
     assert!(refusal.contains("another SCRAM secret for this user"), "{refusal}");
+}
+
+/// The server may ask nothing of this user, or not for long: whoever is not known here is not there
+/// at all.
+#[test]
+fn the_server_hears_of_nobody_who_is_not_known() {
+    let upstream = Upstream::bind();
+    let users = Users::of("\"app\" \"secret\"\n");
+    let proxy = Process::start(&users.section(), &upstream.address().to_string());
+    let mut wire = Wire::open(proxy.address());
+    wire.send(&startup_version(3 << 16, &[("user", "app")]));
+    wire.until(b'R', 1);
+    wire.send(&message(b'p', b"SCRAM-SHA-256\0\0\0\0\x0cn,,n=,r=abcd"));
+    wire.until(b'R', 1);
+    wire.send(&message(b'p', b"c=biws,r=abcd,p=AAAA"));
+    assert!(lines(&wire.rest().0).contains("C08P01"));
+    assert!(upstream.is_left_alone());
+}
+
+/// PostgreSQL before 14 speaks it.
+#[test]
+fn protocol_2_is_no_way_around() {
+    let users = Users::stored(&["scram"]);
+    let proxy = proxy(&users.section());
+    let mut wire = Wire::open(proxy.address());
+    wire.send(&startup_version(2 << 16, &[("user", "trust")]));
+    let reply = lines(&wire.rest().0);
+    assert!(reply.contains("C0A000") && reply.contains("protocol 2.0"), "{reply}");
+}
+
+/// What logs in is not shown to whoever asks for it.
+#[test]
+fn a_password_is_for_a_server_that_is_known_to_be_it() {
+    let users = Users::of("\"password\" \"secret\"\n\"md5\" \"secret\"\n");
+    // This machine as well, but not by an address that says so.
+    let upstream = format!("0.0.0.0:{}", server().port());
+    let plain = Process::start(&users.section(), &upstream);
+    for user in ["password", "md5"] {
+        let refusal = refused(&plain, user, "secret");
+        assert!(refusal.contains("nobody has verified"), "{refusal}");
+    }
+    let config = server_tls("verify-ca") + &users.section();
+    let verified = Process::start(&config, &upstream);
+    assert_eq!(psql(&conninfo(&verified, "password", "disable", "disable")), Plain);
 }
 
 #[test]
