@@ -41,7 +41,8 @@ pub struct Asked<'a> {
 
 /// Tells what becomes of each INSERT in a text if it hits a duplicate key that a rule lists.
 pub fn explain(asked: &Asked<'_>, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let rules = proxy::in_force(&reload::read(asked.config, asked.overrides)?.config.rules);
+    let written = reload::read(asked.config, asked.overrides)?.config.rules;
+    let rules = Arc::new(proxy::in_force(&written));
     let text = if let Some(url) = asked.database {
         let mut client = database::connect(url)?;
         let mut transaction = server::begin(&mut client)?;
@@ -67,7 +68,7 @@ pub fn explain(asked: &Asked<'_>, out: &mut impl Write) -> anyhow::Result<ExitCo
 
 fn tell_all(
     asked: &Asked<'_>,
-    rules: &Ruleset,
+    rules: &Arc<Ruleset>,
     origin: &Origin,
     standard_conforming_strings: bool,
     house: &mut House<'_>,
@@ -98,7 +99,7 @@ enum House<'t> {
 /// One statement that is explained.
 struct Explained<'a> {
     asked: &'a Asked<'a>,
-    rules: &'a Ruleset,
+    rules: &'a Arc<Ruleset>,
     origin: &'a Origin,
     part: &'a Part,
     /// It has neighbours.
@@ -226,7 +227,6 @@ impl Explained<'_> {
         violates: &Constraint,
         surroundings: Surroundings,
     ) -> anyhow::Result<Act> {
-        let rules = Arc::new(self.rules.clone());
         let (stage, answers): (&Stage, &mut dyn Answers) = match house {
             House::Live { stage, transaction, .. } => (stage, transaction),
             House::Assumed => {
@@ -234,7 +234,7 @@ impl Explained<'_> {
                 (&Stage::knowing(assumed::VERSION, catalog), &mut Assumed { violates })
             }
         };
-        stage.play(answers, &rules, self.origin, text, violates, surroundings)
+        stage.play(answers, self.rules, self.origin, text, violates, surroundings)
     }
 }
 

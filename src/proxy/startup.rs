@@ -1,5 +1,6 @@
 //! From an accepted socket to a running session, and to its end: the part that is truly linear.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,8 +80,8 @@ async fn hear(
     access: &Access,
 ) -> Option<Result<Result<Greeting, Rejected>, Elapsed>> {
     let hearing = async {
-        let mut hearing = Box::pin(greeting::hear(client, access.tls.client.as_ref()));
-        let heard = timeout(shared.limits.startup_timeout, &mut hearing);
+        let mut hearing = pin!(greeting::hear(client, access.tls.client.as_ref()));
+        let heard = timeout(shared.limits.startup_timeout, hearing.as_mut());
         match shared.draining.or(heard).await {
             Some(heard) => heard,
             // Whoever says nothing does not hold up the end.
@@ -341,11 +342,6 @@ mod tests {
             size_of::<F>()
         }
         let size = size(serve);
-        println!(
-            "SIZE {size} session {} connection {}",
-            size_of::<Session>(),
-            size_of::<Connection>()
-        );
         assert!(size < 2560, "{size}");
     }
 }

@@ -156,7 +156,7 @@ fn name_of_target<'a>(text: &'a [u8], insert: &Insert) -> std::borrow::Cow<'a, [
 }
 
 /// A name as an identifier that no keyword or folding changes.
-pub(super) fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

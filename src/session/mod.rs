@@ -58,6 +58,7 @@ use crate::wire::frame::{BadLength, Frame, Framer, Interest, Step};
 use crate::wire::frontend::{self, Target};
 
 use catalog::{Catalog, SharedCatalog};
+pub(crate) use clause::quoted;
 use expected::Object;
 use fallback::{Fallback, Suspect};
 use held::{Held, Waiting};

@@ -16,8 +16,9 @@ use crate::sql::{self, Encoding, Insert, Statement, Syntax};
 /// What is not as it is expected, one line each.
 pub(super) fn failures(name: &str, config: &Config) -> anyhow::Result<Vec<String>> {
     let mut failures = Vec::new();
+    let rules = Arc::new(config.rules.clone());
     for test in &config.tests {
-        if let Some(got) = failure(test, &config.rules)? {
+        if let Some(got) = failure(test, &rules)? {
             let RuleTest { line, column, rule, expect, reason, .. } = test;
             let reason = if reason.is_empty() { String::new() } else { format!(", {reason}") };
             let expected = format!("{}{reason}", expect.as_str());
@@ -30,7 +31,7 @@ pub(super) fn failures(name: &str, config: &Config) -> anyhow::Result<Vec<String
 }
 
 /// What came in the place of what was expected, if it did.
-fn failure(test: &RuleTest, rules: &Ruleset) -> anyhow::Result<Option<String>> {
+fn failure(test: &RuleTest, rules: &Arc<Ruleset>) -> anyhow::Result<Option<String>> {
     let insert = insert(&test.statement);
     let mut violates = test.violates.clone();
     if violates.table.is_empty() {
@@ -60,7 +61,7 @@ fn failure(test: &RuleTest, rules: &Ruleset) -> anyhow::Result<Option<String>> {
 
 fn play(
     test: &RuleTest,
-    rules: &Ruleset,
+    rules: &Arc<Ruleset>,
     violates: &Constraint,
     insert: Option<&Insert>,
 ) -> anyhow::Result<Act> {
@@ -69,10 +70,9 @@ fn play(
         Inside::Transaction => Surroundings::Block,
         Inside::Pipeline => Surroundings::Shared,
     };
-    let (rules, catalog) = (Arc::new(rules.clone()), assumed::catalog(violates, insert));
-    let stage = Stage::knowing(assumed::VERSION, catalog);
+    let stage = Stage::knowing(assumed::VERSION, assumed::catalog(violates, insert));
     let answers = &mut Assumed { violates };
-    stage.play(answers, &rules, &test.origin, &test.statement, violates, surroundings)
+    stage.play(answers, rules, &test.origin, &test.statement, violates, surroundings)
 }
 
 /// The INSERT that a statement is.

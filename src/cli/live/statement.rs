@@ -5,6 +5,7 @@ use postgres::error::SqlState;
 
 use crate::rules::Constraint;
 use crate::session::catalog::Index;
+use crate::session::quoted;
 
 /// What an INSERT asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +92,4 @@ pub(in crate::cli) fn refusal(
         forbidden: *told.code() == SqlState::INSUFFICIENT_PRIVILEGE,
         message: told.message().to_owned(),
     }))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
