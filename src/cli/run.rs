@@ -23,7 +23,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     let File { config: Config { settings, rules, .. }, fingerprint } =
         reload::read(path, overrides)?;
     let log = logging::start(&settings.log)?;
-    let upstream = settings.upstream.clone();
+    let upstream = list(&settings.upstream);
     let proxy = bind(settings.clone(), rules, log.lost_lines.clone(), fingerprint, inherited)?;
     let addresses = list(&proxy.addresses());
     let admin = proxy.admin_address().map(|it| format!(", admin on {it}")).unwrap_or_default();
@@ -68,6 +68,7 @@ pub(super) fn bind(
         reuse_port: settings.reuse_port,
         access,
         upstream: settings.upstream,
+        target_session_attrs: settings.target_session_attrs,
         admin_reload: settings.admin.as_ref().is_some_and(|it| it.reload),
         admin: settings.admin.map(|it| it.listen),
         fingerprint,

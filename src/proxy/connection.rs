@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::session::login::LoginRefusal;
 use crate::session::output::{Note, Output};
 use crate::session::tally::Tally;
 use crate::session::{ProtocolViolation, Session};
@@ -50,8 +51,8 @@ pub(super) enum End {
     Drained,
     /// The client was not logged in in time.
     NotLoggedIn,
-    /// The client has bound its login to the proxy's certificate, and the server has another one.
-    ChannelBinding,
+    /// The client's login goes no further.
+    Login(LoginRefusal),
 }
 
 /// Where bytes come from.
@@ -83,6 +84,8 @@ pub(super) struct Connection {
     follower: Follower,
     pub(super) client: Side,
     server: Side,
+    /// What was read of the server before there was a session.
+    heard: Vec<u8>,
     /// What was read of the client is not wanted yet.
     holds_back: bool,
     stays: Stays,
@@ -132,9 +135,10 @@ impl Connection {
         follower: Follower,
         client: Socket,
         server: Socket,
+        heard: Vec<u8>,
     ) -> Self {
         let (client, server) = (Side::new(client), Side::new(server));
-        Self { session, follower, client, server, holds_back: false, stays: Stays::On }
+        Self { session, follower, client, server, heard, holds_back: false, stays: Stays::On }
     }
 
     /// Ends where the session is between transactions, from here on.
@@ -237,7 +241,13 @@ impl Connection {
         if self.server.ended || self.server.dry || self.client.is_full() {
             return Ok(false);
         }
-        let Poll::Ready(read) = self.server.read(cx, scratch) else { return Ok(false) };
+        let heard = std::mem::take(&mut self.heard);
+        let read = if heard.is_empty() {
+            let Poll::Ready(read) = self.server.read(cx, scratch) else { return Ok(false) };
+            read
+        } else {
+            &heard
+        };
         notes.read(Peer::Server, read.len());
         let mut unread = std::mem::take(&mut self.server.unread);
         let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
@@ -306,8 +316,8 @@ impl Connection {
     }
 
     fn end(&mut self) -> Option<End> {
-        if self.session.has_refused_login() {
-            return Some(End::ChannelBinding);
+        if let Some(refusal) = self.session.login_refusal() {
+            return Some(End::Login(refusal));
         }
         if let Some(error) = self.client.broken.take_if(|_| self.server.is_flushed()) {
             return Some(End::Client(error));

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::config::KeyValues;
 use crate::session::Session;
+use crate::session::login::LoginRefusal;
 use crate::session::output::{Conflict, Note, Outcome};
 use crate::session::tally::Tally;
 use crate::wire::backend::TransactionStatus;
@@ -73,8 +74,12 @@ impl<'a> SessionLog<'a> {
             Some(End::NotLoggedIn) => {
                 tracing::warn!(client, session, "session ended: the client did not log in in time");
             }
-            Some(End::ChannelBinding) => {
+            Some(End::Login(LoginRefusal::ChannelBinding)) => {
                 tracing::warn!(client, session, "session ended: {}", Refusal::ChannelBinding);
+            }
+            Some(End::Login(LoginRefusal::Target(_))) => {
+                let event = "session ended: the server is not what target_session_attrs asks for";
+                tracing::warn!(client, session, "{event}");
             }
             Some(End::Client(error)) => {
                 tracing::debug!(client, session, %error, "session ended: the client is gone");

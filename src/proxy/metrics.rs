@@ -5,6 +5,7 @@
 //! labels, under the lock of its family, which nobody holds while an answer is sent.
 
 mod lifetimes;
+mod servers;
 mod standing;
 mod traffic;
 
@@ -18,6 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::config::Address;
 use crate::rules::{Action, NAME_BYTES, Ruleset, Strategy};
 use crate::session::output::{Conflict, Note, Outcome};
 
@@ -26,6 +28,7 @@ use super::log::{reason, strategy};
 use super::refusal::Refusal;
 
 pub(super) use lifetimes::{Ending, Lifetimes, Present, State};
+pub(super) use servers::Connections;
 pub(super) use standing::Standing;
 pub(super) use traffic::Traffic;
 
@@ -39,9 +42,11 @@ const CONSTRAINT_SERIES: usize = 1000;
 const OTHER: &str = "other";
 
 /// Why clients get no session: what [`Refusal::reason`] may be for them.
-const REFUSALS: [&str; 12] = [
+const REFUSALS: [&str; 14] = [
     "server_unreachable",
     "server_timeout",
+    "server_not_now",
+    "server_unfit",
     "server_tls",
     "too_many_sessions",
     "too_many_of_address",
@@ -271,6 +276,11 @@ impl Metrics {
     pub(super) fn not_reloaded(&self) {
         self.reloaded.set(0);
         self.reloads.get_or_create(&[("result", RELOADS[1])]).inc();
+    }
+
+    /// The numbers of the servers, in the same order.
+    pub(super) fn servers(&mut self, servers: &[Address]) -> Vec<Connections> {
+        Connections::register(&mut self.registry, servers)
     }
 
     /// What is known elsewhere is asked for whenever the numbers are.

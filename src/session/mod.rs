@@ -56,6 +56,7 @@ use crate::wire::backend::{self, TransactionStatus};
 use crate::wire::build;
 use crate::wire::frame::{BadLength, Frame, Framer, Interest, Step};
 use crate::wire::frontend::{self, Target};
+use crate::wire::target::{Attributes, TargetSessionAttrs};
 
 use catalog::{Catalog, SharedCatalog};
 pub(crate) use clause::quoted;
@@ -72,6 +73,7 @@ use plan::Plan;
 use rewrite::Doubt;
 use statements::Statements;
 use tally::{Event, Message, Tally};
+
 use verified::{Named, Verified};
 
 /// The one thing a session cannot go on after: the server broke the protocol.
@@ -98,6 +100,8 @@ pub struct Setup {
     pub inspect: usize,
     /// Whether a login can be bound to the channel.
     pub channel_binding: ChannelBinding,
+    /// What the server has to be.
+    pub target: TargetSessionAttrs,
 }
 
 /// One client connection and its server connection, from the server's first reply on.
@@ -153,6 +157,9 @@ pub struct Session {
     stalled: bool,
     lookup: Lookup,
     login: Login,
+    target: TargetSessionAttrs,
+    /// What the server has said that it is.
+    attributes: Attributes,
     goodbye: Goodbye,
     tally: Tally,
 }
@@ -215,6 +222,8 @@ impl Session {
             stalled: false,
             lookup: Lookup::default(),
             login: Login::Passed(setup.channel_binding),
+            target: setup.target,
+            attributes: Attributes::default(),
             goodbye: Goodbye::Unsaid,
             tally: Tally::default(),
         }
@@ -262,6 +271,10 @@ impl Session {
                 Ok(Step::Frame(frame)) if frame.tag == b'p' && !self.password(&frame) => {
                     passage.withhold(passage.rest().len());
                 }
+                Ok(Step::Frame(frame)) if frame.tag != b'p' && self.waits_for_login() => {
+                    self.frontend = before;
+                    self.stalled = true;
+                }
                 Ok(Step::Frame(frame)) => match self.plan(&frame, 0) {
                     Plan::Wait => {
                         self.frontend = before;
@@ -290,6 +303,9 @@ impl Session {
     /// Whether the client's bytes would be taken: they are not while it has to wait for the server.
     #[must_use]
     pub fn wants_frontend(&self) -> bool {
+        if self.stalled && self.waits_for_login() {
+            return false;
+        }
         let waits = !self.ledger.is_drained() && !self.ledger.is_copying_in();
         !self.stalled || self.waiting.is_empty() && self.held.is_none() && !waits
     }
@@ -364,6 +380,10 @@ impl Session {
 
     fn take_backend(&mut self, passage: &mut Passage<'_, '_>) -> Result<(), ProtocolViolation> {
         while !passage.rest().is_empty() {
+            if self.login_refusal().is_some() {
+                passage.withhold(passage.rest().len());
+                break;
+            }
             let involved = self.held.is_some() || self.ledger.is_involved();
             let logs_in = self.reads_login(b'R');
             let is_read = |tag| involved || backend::is_read(tag) || logs_in && tag == b'R';

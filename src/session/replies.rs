@@ -42,6 +42,7 @@ impl Session {
                 Ok(Fate::Pass)
             }
             b'R' if !self.is_logged_in() => Ok(self.authentication(frame, passage)),
+            b'Z' if !self.is_logged_in() && !self.is_wanted() => Ok(Fate::Withhold),
             b'Z' => self.ready(frame, passage),
             _ => self.reply(frame, passage),
         }
@@ -419,6 +420,9 @@ impl Session {
                 // Of these the server tells even where a function has changed them.
                 b"search_path" | b"session_authorization" | b"is_superuser" => {
                     self.verified.change();
+                }
+                b"in_hot_standby" | b"default_transaction_read_only" => {
+                    self.attributes.learn(name, value);
                 }
                 b"server_version" => self.server_version = backend::major_version(value),
                 _ => {}

@@ -14,6 +14,8 @@ impl SqlState {
     pub const UNIQUE_VIOLATION: Self = Self(*b"23505");
     /// `cardinality_violation`.
     pub const CARDINALITY: Self = Self(*b"21000");
+    /// `cannot_connect_now`.
+    pub const CANNOT_CONNECT_NOW: Self = Self(*b"57P03");
     /// `in_failed_sql_transaction`.
     pub const FAILED_TRANSACTION: Self = Self(*b"25P02");
 }
@@ -85,6 +87,12 @@ impl<'a> ErrorFields<'a> {
     #[must_use]
     pub fn sqlstate(&self) -> Option<SqlState> {
         self.field(b'C')?.try_into().ok().map(SqlState)
+    }
+
+    /// `M`: the message.
+    #[must_use]
+    pub fn message(&self) -> Option<&'a [u8]> {
+        self.field(b'M')
     }
 
     /// `s`: the schema's name.

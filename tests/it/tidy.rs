@@ -41,6 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlparser::", &["sql"]),
     // PostgreSQL's own parser is what tests/grammar holds `sql` against.
     ("pg_query::", &[]),
+    ("futures_util::", &["proxy"]),
     ("pgwire::", &["wire"]),
     ("toml::", &["config"]),
     ("rustls::", &["proxy"]),

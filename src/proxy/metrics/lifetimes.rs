@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 
 use crate::proxy::connection::End;
 use crate::session::Session;
+use crate::session::login::LoginRefusal;
 
 use super::Label;
 
@@ -51,6 +52,7 @@ pub(in crate::proxy) enum Ending {
     ProtocolViolation,
     LoginTimeout,
     ChannelBinding,
+    Unfit,
     Drained,
     Stopping,
     Unread,
@@ -58,7 +60,7 @@ pub(in crate::proxy) enum Ending {
 }
 
 impl Ending {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Closed,
         Self::ServerFatal,
         Self::ServerClosed,
@@ -67,6 +69,7 @@ impl Ending {
         Self::ProtocolViolation,
         Self::LoginTimeout,
         Self::ChannelBinding,
+        Self::Unfit,
         Self::Drained,
         Self::Stopping,
         Self::Unread,
@@ -83,7 +86,8 @@ impl Ending {
             Some(End::ServerLost(_)) => Self::ServerLost,
             Some(End::Violation(_)) => Self::ProtocolViolation,
             Some(End::NotLoggedIn) => Self::LoginTimeout,
-            Some(End::ChannelBinding) => Self::ChannelBinding,
+            Some(End::Login(LoginRefusal::ChannelBinding)) => Self::ChannelBinding,
+            Some(End::Login(LoginRefusal::Target(_))) => Self::Unfit,
             Some(End::Drained) => Self::Drained,
             None => Self::Stopping,
         }
@@ -100,6 +104,7 @@ impl Ending {
             Self::ProtocolViolation => "protocol_violation",
             Self::LoginTimeout => "login_timeout",
             Self::ChannelBinding => "channel_binding",
+            Self::Unfit => "server_unfit",
             Self::Drained => "drained",
             Self::Stopping => "stopping",
             Self::Unread => "unread",

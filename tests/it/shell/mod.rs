@@ -20,6 +20,7 @@ mod service;
 mod sockets;
 mod status;
 mod stopping;
+mod upstreams;
 
 use std::io::{Read, Write};
 

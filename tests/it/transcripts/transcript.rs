@@ -32,6 +32,7 @@ use pgabsorb::session::catalog::{self, Catalog, Index, SharedCatalog};
 use pgabsorb::session::login::ChannelBinding;
 use pgabsorb::session::output::{Note, Outcome, Output};
 use pgabsorb::session::{Session, Setup, verified};
+use pgabsorb::wire::target::TargetSessionAttrs;
 
 use super::message::{Sender, Written};
 
@@ -120,6 +121,7 @@ impl Transcript {
             catalog: Arc::new(catalog),
             inspect: 4096,
             channel_binding: ChannelBinding::default(),
+            target: TargetSessionAttrs::Any,
         });
         for line in [
             r"ParameterStatus client_encoding UTF8",
