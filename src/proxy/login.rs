@@ -11,7 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::auth::{Account, Binding, Credential, LoginError, Nonce, Prover};
 use crate::auth::{Refused, Users, Verified, Verifier};
+use crate::session::ProtocolViolation;
 use crate::wire::backend::{self, authentication};
+use crate::wire::frame::BadLength;
 use crate::wire::{build, frontend};
 
 use super::refusal::Refusal;
@@ -47,10 +49,10 @@ pub(super) enum Failed {
 }
 
 /// Longest answer of a client, as the server's `PG_MAX_AUTH_TOKEN_LENGTH`.
-const LONGEST_ANSWER: usize = 65_535;
+const LONGEST_ANSWER: u64 = 65_535;
 
 /// Longest message of a server ahead of its sessions: a list of mechanisms, an error.
-const LONGEST_REQUEST: usize = 1 << 20;
+const LONGEST_REQUEST: u64 = 1 << 20;
 
 /// Random bytes of a nonce, as PostgreSQL takes.
 const NONCE: usize = 18;
@@ -98,7 +100,10 @@ impl Known<'_> {
     /// What the server asks of whoever logs in.
     async fn request(&mut self, server: &mut Socket) -> Result<(i32, Vec<u8>), Failed> {
         loop {
-            let (tag, body) = read(server, LONGEST_REQUEST).await.map_err(Refusal::ServerLost)?;
+            let (tag, body) = read(server, LONGEST_REQUEST).await.map_err(|error| match error {
+                Unread::Gone(error) => Refusal::ServerLost(error),
+                Unread::Length(length) => Refusal::Violation(ProtocolViolation::from(length)),
+            })?;
             match (tag, backend::authentication_request(&body)) {
                 (b'R', Some((code, rest))) => return Ok((code, rest.to_vec())),
                 (b'E', _) => {
@@ -179,7 +184,8 @@ async fn answer(client: &mut Socket) -> Result<Vec<u8>, Failed> {
     match read(client, LONGEST_ANSWER).await {
         Ok((b'p', body)) => Ok(body),
         Ok((tag, _)) => Err(Refusal::NoAnswer(tag).into()),
-        Err(error) => Err(Failed::Client(error)),
+        Err(Unread::Length(length)) => Err(Refusal::AnswerLength(length).into()),
+        Err(Unread::Gone(error)) => Err(Failed::Client(error)),
     }
 }
 
@@ -197,14 +203,33 @@ impl From<Refusal> for Failed {
     }
 }
 
+/// Why there is no message.
+enum Unread {
+    /// The peer has left, or its connection has broken.
+    Gone(io::Error),
+    /// It is longer than it may be, or shorter than it can be.
+    Length(BadLength),
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        Self::Gone(error)
+    }
+}
+
 /// One message, and nothing of what is behind it.
-async fn read(socket: &mut Socket, longest: usize) -> io::Result<(u8, Vec<u8>)> {
+async fn read(socket: &mut Socket, longest: u64) -> Result<(u8, Vec<u8>), Unread> {
     let tag = socket.read_u8().await?;
-    let length = usize::try_from(socket.read_u32().await?).ok();
-    let length = length.and_then(|it| it.checked_sub(4)).filter(|it| *it <= longest);
-    let length = length.ok_or_else(|| io::Error::other("a message of the login is too long"))?;
-    let mut body = vec![0; length];
-    socket.read_exact(&mut body).await?;
+    let length = socket.read_i32().await?;
+    let rest = u64::try_from(length).ok().and_then(|it| it.checked_sub(4));
+    let Some(rest) = rest.filter(|it| *it <= longest) else {
+        return Err(Unread::Length(BadLength { tag, length }));
+    };
+    let mut body = Vec::new();
+    // What is only promised takes no memory.
+    if socket.take(rest).read_to_end(&mut body).await? as u64 != rest {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
     Ok((tag, body))
 }
 

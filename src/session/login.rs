@@ -35,6 +35,8 @@ pub(super) enum Login {
     Passed(ChannelBinding),
     /// The client has taken up an offer that would come to nothing.
     Refused,
+    /// The server has been ready for queries.
+    Done,
 }
 
 /// The mechanism that binds.
@@ -49,12 +51,18 @@ impl Session {
 
     /// Whether messages with this tag are read for the login's sake.
     pub(super) fn reads_login(&self, tag: u8) -> bool {
-        self.status.is_none()
-            && match self.login {
-                Login::Passed(ChannelBinding::Withheld) => tag == b'R',
-                Login::Passed(ChannelBinding::Refused) => tag == b'p',
-                Login::Passed(ChannelBinding::Passes) | Login::Refused => false,
-            }
+        match self.login {
+            Login::Passed(ChannelBinding::Withheld) => tag == b'R',
+            Login::Passed(ChannelBinding::Refused) => tag == b'p',
+            Login::Passed(ChannelBinding::Passes) | Login::Refused | Login::Done => false,
+        }
+    }
+
+    /// ReadyForQuery has come, whatever it says.
+    pub(super) fn logged_in(&mut self) {
+        if self.login != Login::Refused {
+            self.login = Login::Done;
+        }
     }
 
     /// The server asks the client to authenticate.
