@@ -257,9 +257,8 @@ impl Connection {
             self.server.unread = unread;
             return Ok(true);
         }
-        let input = joined(&mut unread, read);
-        let done = self.session.handle_backend(input, &mut lanes)?;
-        self.server.unread = rest(input, done);
+        let done = self.session.handle_backend(joined(&mut unread, read), &mut lanes)?;
+        self.server.unread = rest(unread, read, done);
         Ok(true)
     }
 
@@ -278,10 +277,9 @@ impl Connection {
             return true;
         }
         let mut unread = std::mem::take(&mut self.client.unread);
-        let input = joined(&mut unread, read);
         let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
-        let done = self.session.handle_frontend(input, &mut lanes);
-        self.client.unread = rest(input, done);
+        let done = self.session.handle_frontend(joined(&mut unread, read), &mut lanes);
+        self.client.unread = rest(unread, read, done);
         if self.stays == Stays::ForOne && done > 0 {
             self.stays = Stays::UntilRest;
         }
@@ -297,7 +295,7 @@ impl Connection {
         let unread = std::mem::take(&mut self.client.unread);
         let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
         let done = self.session.handle_frontend(&unread, &mut lanes);
-        self.client.unread = rest(&unread, done);
+        self.client.unread = rest(unread, &[], done);
         self.holds_back = !self.session.wants_frontend();
         true
     }
@@ -473,7 +471,34 @@ fn joined<'a>(unread: &'a mut Vec<u8>, read: &'a [u8]) -> &'a [u8] {
     unread
 }
 
-/// What the session was not done with; usually nothing, which holds no memory.
-fn rest(input: &[u8], done: usize) -> Vec<u8> {
-    input.get(done..).unwrap_or_default().to_vec()
+/// What the session was not done with of what [`joined`] made of the two; usually nothing, which
+/// holds no memory. A message that comes a byte at a time is not copied with each of them.
+fn rest(mut unread: Vec<u8>, read: &[u8], done: usize) -> Vec<u8> {
+    if unread.is_empty() {
+        return read.get(done..).unwrap_or_default().to_vec();
+    }
+    if done > 0 {
+        unread = unread.get(done..).unwrap_or_default().to_vec();
+    }
+    unread
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_piece_by_piece_is_joined_in_place_and_leaves_no_memory() {
+        let mut unread = Vec::with_capacity(64);
+        unread.extend_from_slice(b"Q\0\0");
+        let place = unread.as_ptr();
+        assert_eq!(joined(&mut unread, b"\0"), b"Q\0\0\0");
+        unread = rest(unread, b"\0", 0);
+        assert_eq!((unread.as_ptr(), &*unread), (place, &b"Q\0\0\0"[..]));
+        assert_eq!(joined(&mut unread, b"\x05xH"), b"Q\0\0\0\x05xH");
+        unread = rest(unread, b"\x05xH", 6);
+        assert_eq!(unread, b"H");
+        assert_eq!(rest(unread, b"", 1).capacity(), 0);
+        assert_eq!(rest(Vec::new(), b"XH", 1), b"H");
+    }
 }

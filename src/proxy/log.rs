@@ -62,8 +62,15 @@ impl<'a> SessionLog<'a> {
 
     pub(super) fn ended(&mut self, end: Option<&End>, session: &Session) {
         self.meter.ends(Ending::of(end, session));
+        let violation = session.client_violation();
         let (client, session) = (&*self.client, self.session);
         match end {
+            Some(End::Server | End::ServerLeft | End::ServerLost(_))
+                if let Some(violation) = violation =>
+            {
+                let event = "session ended: the client broke the protocol";
+                tracing::info!(client, session, %violation, "{event}");
+            }
             None => tracing::debug!(client, session, "session ended: stopping"),
             Some(End::Drained) => tracing::debug!(client, session, "session ended: draining"),
             Some(End::Server) => tracing::debug!(client, session, "session ended"),

@@ -12,7 +12,9 @@ use tokio::task::spawn_blocking;
 
 use crate::auth::{Account, Binding, Credential, LoginError, Nonce, Prover};
 use crate::auth::{Refused, Users, Verified, Verifier};
+use crate::session::ProtocolViolation;
 use crate::wire::backend::{self, authentication};
+use crate::wire::frame::BadLength;
 use crate::wire::target::{Attributes, TargetSessionAttrs};
 use crate::wire::{build, frontend};
 
@@ -51,10 +53,10 @@ pub(super) enum Failed {
 }
 
 /// Longest answer of a client, as the server's `PG_MAX_AUTH_TOKEN_LENGTH`.
-const LONGEST_ANSWER: usize = 65_535;
+const LONGEST_ANSWER: u64 = 65_535;
 
 /// Longest message of a server ahead of its sessions: a list of mechanisms, an error.
-pub(super) const LONGEST_REQUEST: usize = 1 << 20;
+pub(super) const LONGEST_REQUEST: u64 = 1 << 20;
 
 /// Random bytes of a nonce, as PostgreSQL takes.
 const NONCE: usize = 18;
@@ -229,7 +231,10 @@ struct There<'a> {
 
 impl There<'_> {
     async fn message(&mut self) -> Result<(u8, Vec<u8>), Missed> {
-        read(self.socket, LONGEST_REQUEST).await.map_err(lost)
+        read(self.socket, LONGEST_REQUEST).await.map_err(|error| match error {
+            Unread::Gone(error) => lost(error),
+            Unread::Length(length) => Refusal::Violation(ProtocolViolation::from(length)).into(),
+        })
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), Missed> {
@@ -291,7 +296,8 @@ async fn answer(client: &mut Socket) -> Result<Vec<u8>, Failed> {
     match read(client, LONGEST_ANSWER).await {
         Ok((b'p', body)) => Ok(body),
         Ok((tag, _)) => Err(Refusal::NoAnswer(tag).into()),
-        Err(error) => Err(Failed::Client(error)),
+        Err(Unread::Length(length)) => Err(Refusal::AnswerLength(length).into()),
+        Err(Unread::Gone(error)) => Err(Failed::Client(error)),
     }
 }
 
@@ -312,14 +318,34 @@ impl From<Refusal> for Failed {
     }
 }
 
+/// Why there is no message.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// The peer has left, or its connection has broken.
+    Gone(io::Error),
+    /// It is longer than it may be, or shorter than it can be.
+    Length(BadLength),
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        Self::Gone(error)
+    }
+}
+
 /// One message, and nothing of what is behind it.
-pub(super) async fn read(socket: &mut Socket, longest: usize) -> io::Result<(u8, Vec<u8>)> {
+pub(super) async fn read(socket: &mut Socket, longest: u64) -> Result<(u8, Vec<u8>), Unread> {
     let tag = socket.read_u8().await?;
-    let length = usize::try_from(socket.read_u32().await?).ok();
-    let length = length.and_then(|it| it.checked_sub(4)).filter(|it| *it <= longest);
-    let length = length.ok_or_else(|| io::Error::other("a message of the login is too long"))?;
-    let mut body = vec![0; length];
-    socket.read_exact(&mut body).await?;
+    let length = socket.read_i32().await?;
+    let rest = u64::try_from(length).ok().and_then(|it| it.checked_sub(4));
+    let Some(rest) = rest.filter(|it| *it <= longest) else {
+        return Err(Unread::Length(BadLength { tag, length }));
+    };
+    let mut body = Vec::new();
+    // What is only promised takes no memory.
+    if socket.take(rest).read_to_end(&mut body).await? as u64 != rest {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
     Ok((tag, body))
 }
 

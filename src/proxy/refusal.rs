@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::auth;
 use crate::wire::backend::SqlState;
+use crate::wire::frame::BadLength;
 use crate::wire::target::{Attributes, TargetSessionAttrs};
 
 /// What a client is told when the proxy itself cannot go on.
@@ -68,6 +69,8 @@ pub(super) enum Refusal {
     NotVerified { user: String, why: auth::Refused },
     #[error("expected SASL response, got message type {0}")]
     NoAnswer(u8),
+    #[error("invalid message length: {0}")]
+    AnswerLength(BadLength),
     #[error("pgabsorb could not log in at the server: {0}")]
     Login(auth::LoginError),
     #[error(
@@ -120,7 +123,10 @@ impl Refusal {
             Self::Unencrypted => "unencrypted",
             Self::NoServerTls(_) | Self::ServerTls(..) => "server_tls",
             Self::ChannelBinding => "channel_binding",
-            Self::NotVerified { .. } | Self::NoAnswer(_) | Self::Protocol(_) => "not_authenticated",
+            Self::NotVerified { .. }
+            | Self::NoAnswer(_)
+            | Self::AnswerLength(_)
+            | Self::Protocol(_) => "not_authenticated",
             Self::Login(_) | Self::NeedsPassword | Self::Method(_) | Self::Unverified => {
                 "server_login"
             }
@@ -144,6 +150,7 @@ impl Refusal {
             Self::Stopping => b"57P01",
             Self::Violation(_)
             | Self::NoAnswer(_)
+            | Self::AnswerLength(_)
             | Self::NotVerified { why: auth::Refused::Malformed, .. } => b"08P01",
             Self::ServerLost(_) => b"08006",
             Self::NotLoggedIn => b"57014",

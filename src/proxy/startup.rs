@@ -23,7 +23,7 @@ use super::connection::{Connection, End};
 use super::greeting::{self, Asked, Greeting, Rejected};
 use super::log::SessionLog;
 use super::login::{Failed, Known, Login};
-use super::metrics::{Ending, Present, State};
+use super::metrics::{Ending, Present, State, Unheard};
 use super::refusal::Refusal;
 use super::ruling::Follower;
 use super::socket::Socket;
@@ -68,12 +68,18 @@ pub(super) async fn serve(
             shared.metrics.handshake_failed();
             tracing::info!(client = peer, %error, "a client's TLS handshake failed");
         }
-        Ok(Err(Rejected::Closed(reason))) => {
-            tracing::debug!(client = peer, reason, "closed at start-up");
+        Ok(Err(Rejected::Malformed(reason))) => {
+            shared.metrics.unheard(Unheard::Malformed);
+            tracing::info!(client = peer, reason, "a client was closed at start-up");
+        }
+        Ok(Err(Rejected::Left(error))) => {
+            shared.metrics.unheard(Unheard::Left);
+            tracing::debug!(client = peer, %error, "a client left at start-up");
         }
         Err(_) => {
-            let limit = shared.limits.startup_timeout;
-            tracing::debug!(client = peer, "closed: no startup packet within {limit:?}");
+            shared.metrics.unheard(Unheard::TimedOut);
+            let reason = format!("no startup packet within {:?}", shared.limits.startup_timeout);
+            tracing::info!(client = peer, reason, "a client was closed at start-up");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::wire::build;
 use crate::wire::startup::SSL_REQUEST_PACKET;
 
 use super::Shared;
-use super::login::{Failed, LONGEST_REQUEST, read};
+use super::login::{Failed, LONGEST_REQUEST, Unread, read};
 use super::refusal::Refusal;
 use super::socket::Socket;
 use super::tls::ServerLeg;
@@ -148,8 +148,10 @@ pub(super) async fn reach(
 /// The server's first message, unless it says that it cannot take anybody for now: then, as with
 /// libpq, another one may do.
 async fn first_word(server: &Server, socket: &mut Socket) -> Result<Vec<u8>, Refusal> {
-    let gone = |error| Refusal::Unreachable(server.address.to_string(), error);
-    let (tag, body) = read(socket, LONGEST_REQUEST).await.map_err(gone)?;
+    let (tag, body) = read(socket, LONGEST_REQUEST).await.map_err(|error| match error {
+        Unread::Gone(error) => Refusal::Unreachable(server.address.to_string(), error),
+        Unread::Length(length) => Refusal::Violation(length.into()),
+    })?;
     match not_now(server, tag, &body) {
         Some(refusal) => Err(refusal),
         None => Ok(build::message(tag, &body).to_vec()),

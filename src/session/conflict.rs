@@ -73,7 +73,7 @@ impl Session {
                 }
                 _ => (Asked::Unclassified, Again::Not),
             },
-            Failed::Unasked => (Asked::Unclassified, Again::Not),
+            Failed::OutOfStep { .. } | Failed::Unasked => (Asked::Unclassified, Again::Not),
         };
         let (scope, replies) = self.scope(&again, segment);
         let fields = ErrorFields::new(frame.body());
@@ -180,12 +180,17 @@ impl Session {
             None if index.is_some() || !may_be_listed => return Err(Reason::NotListed),
             _ => {}
         }
+        let fields = ErrorFields::new(held.error_body());
         let answer = recovery::judge(&Situation {
-            fields: ErrorFields::new(held.error_body()),
+            fields,
             constraint: &constraint,
             index,
             in_step: self.ledger.is_sure(),
-            reply_to: if held.whole { held.asked.reply_to() } else { ReplyTo::TooLarge },
+            reply_to: match held.asked.reply_to() {
+                _ if !held.whole => ReplyTo::TooLarge,
+                _ if !fields.is_well_formed() => ReplyTo::Unclassified,
+                reply_to => reply_to,
+            },
             result_sent: held.result_sent,
             status: self.status,
             scope: held.scope,

@@ -38,6 +38,8 @@ pub(super) enum Login {
     Passed(ChannelBinding),
     /// It goes no further.
     Refused(LoginRefusal),
+    /// The server has been ready for queries.
+    Done,
 }
 
 /// Why a login goes no further.
@@ -58,7 +60,7 @@ impl Session {
     pub fn login_refusal(&self) -> Option<LoginRefusal> {
         match self.login {
             Login::Refused(refusal) => Some(refusal),
-            Login::Passed(_) => None,
+            Login::Passed(_) | Login::Done => None,
         }
     }
 
@@ -70,12 +72,18 @@ impl Session {
 
     /// Whether messages with this tag are read for the login's sake.
     pub(super) fn reads_login(&self, tag: u8) -> bool {
-        self.status.is_none()
-            && match self.login {
-                Login::Passed(ChannelBinding::Withheld) => tag == b'R',
-                Login::Passed(ChannelBinding::Refused) => tag == b'p',
-                Login::Passed(ChannelBinding::Passes) | Login::Refused(_) => false,
-            }
+        match self.login {
+            Login::Passed(ChannelBinding::Withheld) => tag == b'R',
+            Login::Passed(ChannelBinding::Refused) => tag == b'p',
+            Login::Passed(ChannelBinding::Passes) | Login::Refused(_) | Login::Done => false,
+        }
+    }
+
+    /// ReadyForQuery has come, whatever it says.
+    pub(super) fn logged_in(&mut self) {
+        if self.login_refusal().is_none() {
+            self.login = Login::Done;
+        }
     }
 
     /// The server asks the client to authenticate.

@@ -115,7 +115,7 @@ pub struct Session {
     frontend: Framer,
     backend: Framer,
     /// The client's bytes have no structure any more; the server will say so and close.
-    frontend_is_raw: bool,
+    frontend_is_raw: Option<BadLength>,
     /// Of the message that the backend framer is in the middle of.
     fate: Fate,
     ledger: Ledger,
@@ -197,7 +197,7 @@ impl Session {
             own_catalog: None,
             frontend: Framer::new(setup.inspect),
             backend: Framer::new(setup.inspect),
-            frontend_is_raw: false,
+            frontend_is_raw: None,
             fate: Fate::Pass,
             ledger: Ledger::new(),
             statements: Statements::default(),
@@ -260,7 +260,7 @@ impl Session {
         let mut passage = Passage::new(input, Towards::Backend, out);
         self.stalled = !self.waiting.is_empty();
         while !self.stalled && !passage.rest().is_empty() {
-            if self.frontend_is_raw {
+            if self.frontend_is_raw.is_some() {
                 passage.pass(passage.rest().len());
                 break;
             }
@@ -292,7 +292,7 @@ impl Session {
                 },
                 Ok(Step::More(bytes)) => passage.pass(bytes.len()),
                 Ok(Step::Incomplete) => break,
-                Err(BadLength { .. }) => self.frontend_is_raw = true,
+                Err(length) => self.frontend_is_raw = Some(length),
             }
         }
         self.tell(&mut passage);
@@ -436,10 +436,17 @@ impl Session {
         self.goodbye == Goodbye::Server
     }
 
+    /// Where the client has broken the protocol, if it has: from there on its bytes are the server's
+    /// to refuse.
+    #[must_use]
+    pub fn client_violation(&self) -> Option<BadLength> {
+        self.frontend_is_raw
+    }
+
     /// Whether the client is logged in: the server has been ready for its queries.
     #[must_use]
     pub fn is_logged_in(&self) -> bool {
-        self.status.is_some()
+        self.login == Login::Done
     }
 
     fn forward(&self, bytes: &[u8], passage: &mut Passage<'_, '_>) {

@@ -25,7 +25,7 @@ pub enum Reason {
     Deferred,
     /// The statement's text, or the error, is longer than the inspection limit.
     TooLarge,
-    /// The statement's text could not be read with certainty.
+    /// The statement's text, or the error, could not be read with certainty.
     Unclassified,
     /// The statement has an ON CONFLICT of its own.
     OwnOnConflict,
@@ -94,7 +94,8 @@ pub(super) enum ReplyTo<'a> {
     NotInsert,
     /// A text, or an error, longer than the inspection limit.
     TooLarge,
-    /// A text that could not be classified, or a message that should not raise this error.
+    /// A text that could not be classified, a message that should not raise this error, or an error
+    /// that is malformed.
     Unclassified,
 }
 

@@ -27,7 +27,7 @@ impl Session {
         passage: &mut Passage<'_, '_>,
     ) -> Result<Fate, ProtocolViolation> {
         match frame.tag {
-            b'E' => Ok(self.error(frame, passage)),
+            b'E' => self.error(frame, passage),
             b'S' => {
                 let syntax = self.syntax;
                 self.parameter(frame);
@@ -213,7 +213,11 @@ impl Session {
     }
 
     /// An ErrorResponse: the one message that may not reach the client.
-    fn error(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
+    fn error(
+        &mut self,
+        frame: &Frame<'_>,
+        passage: &mut Passage<'_, '_>,
+    ) -> Result<Fate, ProtocolViolation> {
         let fields = ErrorFields::new(frame.body());
         let sqlstate = fields.sqlstate();
         self.tally.error(sqlstate);
@@ -223,10 +227,18 @@ impl Session {
         if matches!(fields.severity(), Some(b"FATAL" | b"PANIC")) {
             self.show_held(passage);
             self.goodbye = Goodbye::Server;
-            return Fate::Pass;
+            return Ok(Fate::Pass);
         }
         let before = self.ledger.segment();
         let mut failed = self.ledger.failed();
+        if let Failed::OutOfStep { owed } = failed {
+            self.show_held(passage);
+            if let Err(violation) = out_of_step(b'E', owed, passage) {
+                // The error itself is the client's: its COPY has failed.
+                passage.pass(frame.bytes.len());
+                return Err(violation);
+            }
+        }
         self.kept.clear();
         self.fallback = None;
         self.acquit();
@@ -255,7 +267,7 @@ impl Session {
         if self.held.is_none() {
             self.statements.rolled_back();
         }
-        fate
+        Ok(fate)
     }
 
     /// Whether an error means that the server has refused a spliced text as a whole.
@@ -344,6 +356,7 @@ impl Session {
     ) -> Result<Fate, ProtocolViolation> {
         let status = TransactionStatus::read(frame.body());
         self.status = status;
+        self.logged_in();
         if status == Some(TransactionStatus::Idle) {
             self.own_catalog = None;
             self.verified.ended();

@@ -131,6 +131,24 @@ impl<'a> ErrorFields<'a> {
         self.field(b'R')
     }
 
+    /// Whether there is an end, nothing behind it, and no field twice.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let mut rest = self.body;
+        let mut seen = [false; 256];
+        loop {
+            let Some(code) = take_u8(&mut rest) else { return false };
+            if code == 0 {
+                return rest.is_empty();
+            }
+            let is_again =
+                seen.get_mut(usize::from(code)).is_none_or(|it| std::mem::replace(it, true));
+            if is_again || take_str(&mut rest).is_none() {
+                return false;
+            }
+        }
+    }
+
     fn field(&self, wanted: u8) -> Option<&'a [u8]> {
         let mut rest = self.body;
         loop {

@@ -49,6 +49,7 @@ pub(in crate::proxy) enum Ending {
     ServerClosed,
     ServerLost,
     ClientLost,
+    ClientViolation,
     ProtocolViolation,
     LoginTimeout,
     ChannelBinding,
@@ -60,12 +61,13 @@ pub(in crate::proxy) enum Ending {
 }
 
 impl Ending {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Closed,
         Self::ServerFatal,
         Self::ServerClosed,
         Self::ServerLost,
         Self::ClientLost,
+        Self::ClientViolation,
         Self::ProtocolViolation,
         Self::LoginTimeout,
         Self::ChannelBinding,
@@ -79,6 +81,11 @@ impl Ending {
     /// How a session ended that was stopped if there is no `end`.
     pub(in crate::proxy) fn of(end: Option<&End>, session: &Session) -> Self {
         match end {
+            Some(End::Server | End::ServerLeft | End::ServerLost(_))
+                if session.client_violation().is_some() =>
+            {
+                Self::ClientViolation
+            }
             Some(End::Server) if session.fatal_was_said() => Self::ServerFatal,
             Some(End::Server) => Self::Closed,
             Some(End::ServerLeft) => Self::ServerClosed,
@@ -101,6 +108,7 @@ impl Ending {
             Self::ServerClosed => "server_closed",
             Self::ServerLost => "server_lost",
             Self::ClientLost => "client_lost",
+            Self::ClientViolation => "client_violation",
             Self::ProtocolViolation => "protocol_violation",
             Self::LoginTimeout => "login_timeout",
             Self::ChannelBinding => "channel_binding",
@@ -109,6 +117,30 @@ impl Ending {
             Self::Stopping => "stopping",
             Self::Unread => "unread",
             Self::Aborted => "aborted",
+        }
+    }
+}
+
+/// Why a client was not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Unheard {
+    /// What it sent is no startup packet.
+    Malformed,
+    /// It closed its connection.
+    Left,
+    /// Nothing whole came in time.
+    TimedOut,
+}
+
+impl Unheard {
+    pub(super) const ALL: [Self; 3] = [Self::Malformed, Self::Left, Self::TimedOut];
+
+    /// The name in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Left => "left",
+            Self::TimedOut => "timeout",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::{Overrides, parse};
 use crate::rules::{Constraint, Origin};
+use crate::session::ProtocolViolation;
 use crate::session::recovery::Reason;
 use crate::wire::target::{Attributes, TargetSessionAttrs};
 
@@ -161,6 +162,8 @@ fn each_reason_to_refuse_a_session_is_there_from_the_start() {
         Refusal::NotLoggedIn,
         Refusal::NeedsPassword,
         Refusal::NoServerTls("a:1".to_owned()),
+        Refusal::ServerLost(gone()),
+        Refusal::Violation(ProtocolViolation::OutOfStep),
         Refusal::Stopping,
     ] {
         metrics.refused(&refusal);

@@ -14,8 +14,8 @@ use crate::support::postgres::Database;
 use crate::support::proxy::Proxy;
 use crate::support::wire::{self, Wire};
 use message::Sender;
-pub use transcript::Recorder;
-use transcript::{Step, Transcript, What};
+pub use transcript::{Recorder, Transcript};
+use transcript::{Step, What};
 
 #[test]
 fn a_session_does_what_every_transcript_says() {
