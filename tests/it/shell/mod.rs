@@ -14,6 +14,7 @@ mod metrics;
 mod numbers;
 mod origins;
 pub mod process;
+mod protocol;
 mod refusals;
 mod reload;
 mod service;
