@@ -12,11 +12,11 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::shell::one_query;
 use crate::shell::process::Process;
-use crate::support::PATIENCE;
 use crate::support::version::version;
 use crate::support::wire::{
     Wire, cancel_request, lines, packet, query, ssl_request, startup, startup_version, terminate,
 };
+use crate::support::{PATIENCE, wait_until};
 
 use super::{client_tls, file, proxy, server_tls};
 
@@ -119,8 +119,9 @@ fn a_cancel_request_passes_with_and_without() {
         assert_eq!(key.len(), 4 + secret);
         session.write_all(&query("SELECT pg_sleep(1000)")).unwrap();
         let address = proxy.address();
+        wait_until("the query begins", || !stopped(&key));
         let canceller = thread::spawn(move || {
-            // Until it has begun a cancel has no effect.
+            // A cancel between two of its steps may have no effect.
             loop {
                 let stream = connect(address);
                 let request = cancel_request(&key);
