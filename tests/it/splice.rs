@@ -103,7 +103,7 @@ const REPEATABLE: &[&str] = &[
 
 /// What not every server knows, or knows for a column that is GENERATED ALWAYS.
 const NEWER: [(u32, &str); 3] =
-    [(12, "as materialized"), (13, "with ties"), (14, "overriding user value")];
+    [(12, "as materialized"), (13, "with ties"), (13, "overriding user value")];
 
 #[test]
 fn the_clause_absorbs_the_duplicates_of_each_text_and_stores_the_same_rows() {
