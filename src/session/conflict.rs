@@ -194,6 +194,7 @@ impl Session {
             result_sent: held.result_sent,
             status: self.status,
             scope: held.scope,
+            server_version: self.server_version,
             rule,
         });
         match (rule, answer) {
@@ -208,7 +209,7 @@ impl Session {
                     let (text, insert) = redo::subject(held).ok_or(Reason::Unclassified)?;
                     held.clause = self.clause((text, insert), rule, &catalog, index)?;
                 }
-                held.told_rows = told_rows(rule, held.asked.insert());
+                held.told_rows = told_rows(rule, held.asked.insert(), self.server_version);
                 Ok((rule.action, answer))
             }
         }
@@ -235,7 +236,7 @@ impl Session {
             backend_pid: self.backend_pid,
             transaction_status: self.status,
             statement: asked.kind(),
-            rows_requested: asked.rows(),
+            rows_requested: asked.rows(self.server_version),
             rows_inserted: None,
             fingerprint: asked.fingerprint(),
         }
@@ -260,11 +261,11 @@ impl Session {
 /// The number of rows that the client is told in the place of the true one, if the rule wants that.
 ///
 /// With RETURNING the rows themselves tell; what updates the rows that are there counts them.
-pub(super) fn told_rows(rule: &Rule, insert: Option<&Insert>) -> Option<u32> {
+pub(super) fn told_rows(rule: &Rule, insert: Option<&Insert>, server_version: u32) -> Option<u32> {
     let insert = insert.filter(|insert| !insert.returning)?;
     let wanted =
         rule.affected_rows == AffectedRows::Requested && rule.on_conflict == OnConflict::Nothing;
-    if wanted { rows_requested(insert) } else { None }
+    if wanted { rows_requested(insert, server_version) } else { None }
 }
 
 /// What the server would have answered, had it not skipped these messages behind an INSERT that

@@ -27,6 +27,11 @@ fn psycopg_3() {
 }
 
 #[test]
+fn psycopg_3_in_protocol_3_2() {
+    run(python(), &[], "protocol_with_psycopg3.py");
+}
+
+#[test]
 fn psycopg2() {
     run(python(), &[], "with_psycopg2.py");
 }

@@ -8,14 +8,21 @@ use std::path::{Path, PathBuf};
 use super::{PGJDBC, java, python, run_in};
 use crate::support::postgres::Database;
 use crate::support::proxy::Proxy;
+use crate::support::version::server_has;
 
 #[test]
 fn django() {
+    if !server_has(14, DJANGO) {
+        return;
+    }
     orm(python(), &[], &["with_django.py", "psycopg"]);
 }
 
 #[test]
 fn django_with_psycopg2() {
+    if !server_has(14, DJANGO) {
+        return;
+    }
     orm(python(), &[], &["with_django.py", "psycopg2"]);
 }
 
@@ -41,6 +48,8 @@ fn hibernate() {
     let path = env::join_paths(jars.iter().map(PathBuf::as_path).chain([Path::new(PGJDBC)]));
     orm("java", &java(path.unwrap().to_str().unwrap()), &["with_hibernate.java"]);
 }
+
+const DJANGO: &str = "Django 5.2, which refuses older servers";
 
 /// What Hibernate is made of, as Debian calls it.
 const HIBERNATE: [&str; 10] = [

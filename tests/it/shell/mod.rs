@@ -14,6 +14,7 @@ pub mod metrics;
 mod numbers;
 mod origins;
 pub mod process;
+mod protocol;
 mod refusals;
 mod reload;
 mod service;

@@ -28,6 +28,11 @@ fn psycopg2() {
 }
 
 #[test]
+fn psycopg_3_in_protocol_3_2() {
+    logs_in(&[PYTHON], "tls_with_protocol_3_2.py");
+}
+
+#[test]
 fn node_postgres() {
     logs_in(&["node"], "tls_with_node.js");
 }
