@@ -1,6 +1,6 @@
 // pgjdbc: extended queries by default, BEGIN in one flight with the first statement of a
 // transaction, pipelined batches, and savepoints of its own (autosave). Every part runs on a
-// connection of its own and on its own rows. The tables and the environment: see checks.py.
+// connection of its own and on its own rows. The tables and the environment: see README.md.
 
 import java.io.StringReader;
 import java.io.StringWriter;
@@ -13,12 +13,15 @@ import java.sql.Savepoint;
 import java.sql.Statement;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import org.postgresql.Driver;
 import org.postgresql.PGConnection;
 import org.postgresql.copy.CopyManager;
+import org.postgresql.util.PSQLException;
 
 class WithPgjdbc {
     static final String INSERT = "INSERT INTO events VALUES (?, ?)";
@@ -27,7 +30,11 @@ class WithPgjdbc {
             List.of("simple", "extended", "extendedForPrepared", "extendedCacheEverything");
     static final List<String> AUTOSAVES = List.of("never", "conservative", "always");
 
+    static final String BIG = "v".repeat(5 << 20);
+
     public static void main(String[] arguments) throws Exception {
+        System.out.println("driver " + Driver.getVersion());
+        list();
         for (String mode : MODES) {
             autocommit(mode);
             for (String autosave : AUTOSAVES) {
@@ -46,9 +53,164 @@ class WithPgjdbc {
         cursor();
         copy();
         bigValue();
-        notifications();
-        cancel();
     }
+
+    // ---- The list of README.md ----
+
+    static void list() throws Exception {
+        for (String user : List.of("trust", "password", "md5", "scram")) {
+            try (Connection db = login(user, "secret", "")) {
+                equal("login, " + user.replace("scram", "scram-sha-256"),
+                        texts(db, "SELECT current_user"), user);
+            }
+        }
+        Connection db = connect("");
+        singles(db);
+        returning(db);
+        batches(db);
+        copyBoth(db);
+        fetchSize(db);
+        notifications(db);
+        cancelled(db);
+        large(db);
+        shown(db);
+        System.out.println("restart");
+        System.in.read();
+        try {
+            fail("reconnect", "the session goes on: " + texts(db, "SELECT 1"));
+        } catch (SQLException ended) {
+            db.close();
+        }
+        try (Connection again = connect("")) {
+            equal("reconnect", insert(again, 1, 70), "0 1");
+        }
+    }
+
+    static void singles(Connection db) throws SQLException {
+        equal("simple insert", update(db, "INSERT INTO events VALUES (1, 'x')"), 1);
+        equal("prepared insert", insert(db, 2, 3), "1 1");
+        int plain = update(db, "INSERT INTO events VALUES (1, 'again')");
+        try (PreparedStatement prepared = db.prepareStatement(INSERT)) {
+            prepared.setInt(1, 2);
+            prepared.setString(2, "again");
+            equal("duplicate in autocommit", plain + " " + prepared.executeUpdate(), "0 0");
+        }
+        db.setAutoCommit(false);
+        String counts = insert(db, 1, 10, 10, 2, 11);
+        db.commit();
+        db.setAutoCommit(true);
+        equal("duplicate in a transaction", counts, "0 1 0 0 1");
+    }
+
+    static void returning(Connection db) throws SQLException {
+        List<String> rows = new ArrayList<>(List.of(keys(db, 20), keys(db, 20)));
+        db.setAutoCommit(false);
+        for (int id : new int[] {21, 21, 1}) rows.add(keys(db, id));
+        db.commit();
+        db.setAutoCommit(true);
+        equal("duplicate with RETURNING", rows, List.of("20", "", "21", "", ""));
+        String sql = "INSERT INTO events VALUES (30, 'x'), (?, 'x'), (31, 'x')";
+        try (PreparedStatement several = db.prepareStatement(sql)) {
+            several.setInt(1, 1);
+            equal("duplicate among several rows", several.executeUpdate(), 2);
+        }
+    }
+
+    static void batches(Connection db) throws SQLException {
+        db.setAutoCommit(false);
+        insert(db, 1);
+        String zeros = zeros(insertBatch(db, 100, 299, 2, 100));
+        db.commit();
+        db.setAutoCommit(true);
+        equal("batch in a transaction", zeros, "201 202");
+        update(db, "INSERT INTO loads VALUES (5, 'x')");
+        equal("batch in autocommit", zeros(insertBatch(db, LOAD, 1, 200, 5)), "5 201");
+    }
+
+    static void copyBoth(Connection db) throws Exception {
+        String lines = IntStream.range(2, 10_000).mapToObj(n -> n + "\n").collect(Collectors.joining());
+        update(db, "INSERT INTO other VALUES (1)");
+        CopyManager copy = db.unwrap(PGConnection.class).getCopyAPI();
+        long copied = copy.copyIn("COPY other FROM STDIN", new StringReader(lines));
+        StringWriter out = new StringWriter();
+        copy.copyOut("COPY (SELECT id FROM other ORDER BY id) TO STDOUT", out);
+        equal("COPY", copied == 9998 && out.toString().equals("1\n" + lines), true);
+    }
+
+    /** A portal that is suspended every ten rows. */
+    static void fetchSize(Connection db) throws SQLException {
+        db.setAutoCommit(false);
+        List<Integer> read = new ArrayList<>();
+        List<String> counts = new ArrayList<>();
+        try (Statement reader = db.createStatement()) {
+            reader.setFetchSize(10);
+            ResultSet rows = reader.executeQuery("SELECT generate_series(1, 100)");
+            while (rows.next()) {
+                read.add(rows.getInt(1));
+                if (rows.getInt(1) % 15 == 0) counts.add(insert(db, 1, 400 + rows.getInt(1)));
+            }
+        }
+        db.commit();
+        db.setAutoCommit(true);
+        boolean all = read.equals(IntStream.rangeClosed(1, 100).boxed().toList());
+        equal("cursor", all + " " + counts, "true " + Collections.nCopies(6, "0 1"));
+    }
+
+    static void notifications(Connection db) throws SQLException {
+        update(db, "LISTEN ears");
+        update(db, "NOTIFY ears, 'hello'");
+        equal("LISTEN",
+                db.unwrap(PGConnection.class).getNotifications(30_000)[0].getParameter(), "hello");
+    }
+
+    static void cancelled(Connection db) throws Exception {
+        String asleep = "SELECT count(*) FROM pg_stat_activity"
+                + " WHERE wait_event = 'PgSleep' AND datname = current_database()";
+        try (Connection watcher = connect(""); Statement sleeper = db.createStatement()) {
+            CompletableFuture<Void> cancelled = CompletableFuture.runAsync(() -> {
+                try {
+                    long deadline = System.nanoTime() + 30_000_000_000L;
+                    while (number(watcher, asleep) == 0 && System.nanoTime() < deadline) {}
+                    sleeper.cancel();
+                } catch (SQLException error) {
+                    throw new AssertionError(error);
+                }
+            });
+            fails("cancel", "57014", () -> sleeper.executeQuery("SELECT pg_sleep(60)"));
+            cancelled.join();
+        }
+        equal("cancel", number(db, "SELECT 1"), 1L);
+    }
+
+    static void large(Connection db) throws SQLException {
+        StringBuilder counts = new StringBuilder();
+        try (PreparedStatement prepared = db.prepareStatement(INSERT)) {
+            for (String kind : List.of(BIG, "again")) {
+                prepared.setInt(1, 50);
+                prepared.setString(2, kind);
+                counts.append(prepared.executeUpdate());
+            }
+        }
+        boolean read = texts(db, "SELECT kind FROM events WHERE id = 50").equals(BIG);
+        equal("large value", counts + " " + read, "10 true");
+    }
+
+    static void shown(Connection db) throws Exception {
+        String name = "error shown";
+        SQLException shown = fails(name, "23505", () -> insertOther(db));
+        if (!((PSQLException) shown).getServerErrorMessage().getConstraint().equals("other_pkey")) {
+            fail(name, shown.toString());
+        }
+        db.setAutoCommit(false);
+        if (!insert(db, 60).equals("1")) fail(name, "60 is not stored");
+        fails(name, "23505", () -> insertOther(db));
+        fails(name, "25P02", () -> insert(db, 61));
+        db.rollback();
+        db.setAutoCommit(true);
+        ok(name);
+    }
+
+    // ---- What is its own ----
 
     static void autocommit(String mode) throws Exception {
         try (Connection db = fresh("preferQueryMode=" + mode)) {
@@ -240,7 +402,7 @@ class WithPgjdbc {
                     equal("key at row " + n, keys(db, n, 1), "" + n);
                 }
             }
-            equal("cursor", read.equals(IntStream.rangeClosed(1, 100).boxed().toList()), true);
+            equal("cursor beside duplicates", read.equals(IntStream.rangeClosed(1, 100).boxed().toList()), true);
             equal("cursor, its end", rows.next(), false);
             db.commit();
             equal("cursor, rows stored beside it", stored(db), "1 15 30 45 60 75 90");
@@ -248,16 +410,13 @@ class WithPgjdbc {
     }
 
     static void copy() throws Exception {
-        String lines = IntStream.range(2, 10_000).mapToObj(n -> n + "\n").collect(Collectors.joining());
         try (Connection db = fresh("")) {
             CopyManager copy = db.unwrap(PGConnection.class).getCopyAPI();
             db.setAutoCommit(false);
             insert(db, 1, 1);
-            equal("copy in", copy.copyIn("COPY other FROM STDIN", new StringReader(lines)), 9998L);
+            equal("copy in between duplicates",
+                    copy.copyIn("COPY other FROM STDIN", new StringReader("2\n3\n")), 2L);
             insert(db, 1, 2);
-            StringWriter copied = new StringWriter();
-            copy.copyOut("COPY (SELECT id FROM other ORDER BY id) TO STDOUT", copied);
-            equal("copied", copied.toString().equals(lines), true);
             db.commit();
             raises("duplicate in copy", "23505",
                     () -> copy.copyIn("COPY events FROM STDIN", new StringReader("9\tx\n1\tx\n")));
@@ -267,54 +426,13 @@ class WithPgjdbc {
     }
 
     static void bigValue() throws Exception {
-        String big = "v".repeat(5 << 20);
         try (Connection db = fresh(""); PreparedStatement prepared = db.prepareStatement(INSERT)) {
-            for (boolean auto : new boolean[] {true, false}) {
-                db.setAutoCommit(auto);
-                for (int expected : new int[] {auto ? 1 : 0, 0}) {
-                    prepared.setInt(1, 1);
-                    prepared.setString(2, big);
-                    equal("big insert or duplicate", prepared.executeUpdate(), expected);
-                }
-            }
-            try (Statement statement = db.createStatement();
-                    ResultSet row = statement.executeQuery("SELECT kind FROM events")) {
-                row.next();
-                equal("big value", row.getString(1).equals(big), true);
-            }
-            db.commit();
-        }
-    }
-
-    static void notifications() throws Exception {
-        try (Connection db = fresh(""); Statement statement = db.createStatement()) {
-            statement.execute("LISTEN ears");
-            statement.execute("NOTIFY ears, 'hello'");
-            equal("notify",
-                    db.unwrap(PGConnection.class).getNotifications(30_000)[0].getParameter(), "hello");
-        }
-    }
-
-    static void cancel() throws Exception {
-        String asleep = "SELECT count(*) FROM pg_stat_activity"
-                + " WHERE wait_event = 'PgSleep' AND datname = current_database()";
-        try (Connection db = fresh(""); Connection watcher = connect("")) {
             db.setAutoCommit(false);
-            insert(db, 1, 1);
-            Statement sleeper = db.createStatement();
-            CompletableFuture<Void> cancelled = CompletableFuture.runAsync(() -> {
-                try {
-                    long deadline = System.nanoTime() + 30_000_000_000L;
-                    while (number(watcher, asleep) == 0 && System.nanoTime() < deadline) {}
-                    sleeper.cancel();
-                } catch (SQLException error) {
-                    throw new AssertionError(error);
-                }
-            });
-            raises("cancel", "57014", () -> sleeper.executeQuery("SELECT pg_sleep(60)"));
-            cancelled.join();
-            db.rollback();
-            equal("alive", insert(db, 1, 1), "1 0");
+            for (int expected : new int[] {1, 0}) {
+                prepared.setInt(1, 1);
+                prepared.setString(2, BIG);
+                equal("big insert or duplicate in a transaction", prepared.executeUpdate(), expected);
+            }
             db.commit();
         }
     }
@@ -331,10 +449,13 @@ class WithPgjdbc {
     }
 
     static Connection connect(String options) throws SQLException {
-        String url = String.format("jdbc:postgresql://%s:%s/%s?user=%s&connectTimeout=30&socketTimeout=60&%s",
-                System.getenv("PGHOST"), System.getenv("PGPORT"), System.getenv("PGDATABASE"),
-                System.getenv("PGUSER"), options);
-        return DriverManager.getConnection(url);
+        return login(System.getenv("PGUSER"), "", options);
+    }
+
+    static Connection login(String user, String password, String options) throws SQLException {
+        String url = String.format("jdbc:postgresql://%s:%s/%s?connectTimeout=30&socketTimeout=60&%s",
+                System.getenv("PGHOST"), System.getenv("PGPORT"), System.getenv("PGDATABASE"), options);
+        return DriverManager.getConnection(url, user, password);
     }
 
     /** Inserts these, and returns how many rows each statement says that it stored. */
@@ -373,8 +494,18 @@ class WithPgjdbc {
     }
 
     static int insertOther(Connection db) throws SQLException {
+        return update(db, "INSERT INTO other VALUES (1)");
+    }
+
+    static int update(Connection db, String sql) throws SQLException {
         try (Statement statement = db.createStatement()) {
-            return statement.executeUpdate("INSERT INTO other VALUES (1)");
+            return statement.executeUpdate(sql);
+        }
+    }
+
+    static String texts(Connection db, String sql) throws SQLException {
+        try (Statement statement = db.createStatement()) {
+            return column(statement.executeQuery(sql));
         }
     }
 
@@ -439,10 +570,17 @@ class WithPgjdbc {
 
     /** The call fails with this SQLSTATE. */
     static void raises(String name, String state, Call call) throws Exception {
+        fails(name, state, call);
+        ok(name);
+    }
+
+    static SQLException fails(String name, String state, Call call) throws Exception {
         try {
             fail(name, "no error but " + call.run() + ", expected " + state);
+            throw new AssertionError();
         } catch (SQLException error) {
-            equal(name, error.getSQLState(), state);
+            if (!state.equals(error.getSQLState())) fail(name, error + ", expected " + state);
+            return error;
         }
     }
 
