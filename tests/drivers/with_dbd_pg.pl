@@ -69,7 +69,8 @@ sub batch {
 }
 
 my $db = connected();
-printf "driver %s, libpq %s\n", $DBD::Pg::VERSION, $db->{pg_lib_version};
+my $libpq = $db->{pg_lib_version};
+printf "driver %s, libpq %d.%d\n", $DBD::Pg::VERSION, $libpq / 10_000, $libpq % 10_000;
 for my $user (qw(trust password md5 scram)) {
     my $name = "login, " . ($user eq "scram" ? "scram-sha-256" : $user);
     equal($name, rows(connected($user), "SELECT current_user"), $user);

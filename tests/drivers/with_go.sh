@@ -7,7 +7,7 @@ cd "$(dirname "$0")/go"
 GOCACHE=$(realpath ../../..)/target/drivers-go
 declare -A packages=([lib_pq]=golang-github-lib-pq-dev [pgx]=golang-github-jackc-pgx-v4-dev)
 # Neither reports a version by itself.
-DRIVER_VERSION=$(dpkg-query --showformat='${source:Upstream-Version}' --show "${packages[$1]}")
+DRIVER_VERSION=$(dpkg-query --showformat='${source:Upstream-Version}' --show "${packages[$1]}" || echo unknown)
 export DRIVER_VERSION
 if (($# > 1)); then
     exec go build -o /dev/null checks.go "$1.go"

@@ -55,7 +55,8 @@ class Psycopg2(dbapi.Driver):
         db.cancel()
 
 
-driver(f"{psycopg2.__version__.split()[0]}, libpq {psycopg2.extensions.libpq_version()}")
+major, minor = divmod(psycopg2.extensions.libpq_version(), 10_000)
+driver(f"{psycopg2.__version__.split()[0]}, libpq {major}.{minor}")
 dbapi.run(Psycopg2())
 
 INSERT = "INSERT INTO events VALUES (%s, 'x')"

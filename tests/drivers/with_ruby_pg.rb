@@ -73,7 +73,7 @@ rescue PG::Error
   false
 end
 
-puts "driver #{PG::VERSION}, libpq #{PG.library_version}"
+puts "driver #{PG::VERSION}, libpq #{PG.library_version.divmod(10_000).join('.')}"
 %w[trust password md5 scram].each do |user|
   db = connect(user: user, password: "secret")
   name = "login, #{user == 'scram' ? 'scram-sha-256' : user}"

@@ -47,7 +47,7 @@ fn psqlodbc() {
 
 #[test]
 fn pgjdbc() {
-    run("pgjdbc", "java", &java(PGJDBC), &["with_pgjdbc.java"]);
+    run("pgjdbc", "bash", &[], &["with_pgjdbc.sh"]);
 }
 
 #[test]
@@ -120,16 +120,8 @@ fn run(driver: &str, interpreter: impl AsRef<Path>, options: &[&str], script: &[
     page::holds(driver, &report);
 }
 
-/// One run of a few seconds: less compiling, and no file for jstat and its like.
-fn java(jars: &str) -> [&str; 4] {
-    ["-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", jars]
-}
-
 /// Seconds until a script is taken to hang: most need a few.
 const TIMEOUT: &str = "120";
-
-/// Where Debian puts the driver.
-const PGJDBC: &str = "/usr/share/java/postgresql.jar";
 
 /// `events_pkey` and `loads_pkey` are listed, `other_pkey` is not.
 const RULES: &str = r#"

@@ -143,9 +143,12 @@ func many(db session) {
 	copied, has, err := db.copyOut("COPY (SELECT id FROM other ORDER BY id) TO STDOUT")
 	must(name, err)
 	if has {
-		same(name, strings.Fields(copied), strings.Fields(strings.Trim(fmt.Sprint(numbers(1, 9999)), "[]")))
+		expected := strings.Fields(strings.Trim(fmt.Sprint(numbers(1, 9999)), "[]"))
+		equal(name, strings.Fields(copied), expected)
+	} else {
+		same(name, rows(db, name, "SELECT count(*)::text FROM other"), []string{"9999"})
+		fmt.Println("-- COPY: in alone, which works")
 	}
-	ok(name)
 
 	// They have no cursors but those of SQL.
 	name = "cursor"

@@ -6,7 +6,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::{PGJDBC, command, java, python, with_programs};
+use super::{command, python, with_programs};
 use crate::support::postgres::{Database, server};
 use crate::support::proxy::Proxy;
 
@@ -42,6 +42,14 @@ fn hibernate() {
     let path = env::join_paths(jars.iter().map(PathBuf::as_path).chain([Path::new(PGJDBC)]));
     orm("java", &java(path.unwrap().to_str().unwrap()), &["with_hibernate.java"]);
 }
+
+/// One run of a few seconds: less compiling, and no file for jstat and its like.
+fn java(jars: &str) -> [&str; 4] {
+    ["-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", jars]
+}
+
+/// Where Debian puts the driver.
+const PGJDBC: &str = "/usr/share/java/postgresql.jar";
 
 /// What Hibernate is made of, as Debian calls it.
 const HIBERNATE: [&str; 10] = [

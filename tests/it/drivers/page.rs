@@ -67,24 +67,100 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/clients.md");
 
 /// The drivers, in the order of the page.
 const DRIVERS: [Driver; 20] = [
-    Driver { name: "psql", pinned: false, know: "" },
-    Driver { name: "pgbench", pinned: false, know: "" },
-    Driver { name: "libpq", pinned: false, know: "" },
-    Driver { name: "psqlodbc", pinned: false, know: "" },
-    Driver { name: "psycopg 3", pinned: true, know: "" },
-    Driver { name: "psycopg2", pinned: true, know: "" },
-    Driver { name: "asyncpg", pinned: true, know: "" },
-    Driver { name: "pg8000", pinned: true, know: "" },
-    Driver { name: "pgjdbc", pinned: false, know: "" },
-    Driver { name: "node-postgres", pinned: true, know: "" },
-    Driver { name: "postgres.js", pinned: true, know: "" },
-    Driver { name: "lib/pq", pinned: false, know: "" },
-    Driver { name: "pgx", pinned: false, know: "" },
-    Driver { name: "tokio-postgres", pinned: true, know: "" },
-    Driver { name: "sqlx", pinned: true, know: "" },
-    Driver { name: "diesel", pinned: true, know: "" },
-    Driver { name: "PHP, PDO", pinned: false, know: "" },
-    Driver { name: "PHP, pg_*", pinned: false, know: "" },
-    Driver { name: "DBD::Pg", pinned: false, know: "" },
-    Driver { name: "ruby-pg", pinned: false, know: "" },
+    Driver {
+        name: "psql",
+        pinned: false,
+        know: "it ends with status 0 behind a duplicate; `ON_ERROR_ROLLBACK` and `\\;` work",
+    },
+    Driver {
+        name: "pgbench",
+        pinned: false,
+        know: "a client of its gives up at its first error, so a load over duplicates reaches its end only behind the proxy",
+    },
+    Driver {
+        name: "libpq",
+        pinned: false,
+        know: "a pipeline with one Sync is one transaction, see below; with a Sync behind each statement it is many",
+    },
+    Driver {
+        name: "psqlodbc",
+        pinned: false,
+        know: "all three rollback levels (`Protocol=7.4-0` to `-2`) end with the same rows; an array of parameters with `UseServerSidePrepare=0` is one transaction, see below",
+    },
+    Driver {
+        name: "psycopg 3",
+        pinned: true,
+        know: "`executemany` and pipelines outside `transaction()` are one transaction, see below; client, server and raw cursors alike",
+    },
+    Driver {
+        name: "psycopg2",
+        pinned: true,
+        know: "`execute_batch` in autocommit sends many statements as one transaction, see below; `execute_values` and `executemany` need nothing",
+    },
+    Driver {
+        name: "asyncpg",
+        pinned: true,
+        know: "`executemany` outside `transaction()` is one transaction, see below; `execute` returns `INSERT 0 0`",
+    },
+    Driver { name: "pg8000", pinned: true, know: "`executemany` counts the rows that were stored" },
+    Driver {
+        name: "pgjdbc",
+        pinned: false,
+        know: "a batch in autocommit is one transaction for each flight, see below, but not with `preferQueryMode=simple`; `executeBatch` has 0 for a duplicate; `reWriteBatchedInserts`, `autosave`, `prepareThreshold` and every `preferQueryMode` are fine",
+    },
+    Driver {
+        name: "node-postgres",
+        pinned: true,
+        know: "`rowCount` is 0; its pipeline mode has a Sync behind each statement, so that it needs nothing",
+    },
+    Driver {
+        name: "postgres.js",
+        pinned: true,
+        know: "`count` is 0; many statements at once need nothing; its own cursor keeps the session to itself, and the end of a large COPY out leaves its connection waiting, without the proxy too",
+    },
+    Driver {
+        name: "lib/pq",
+        pinned: false,
+        know: "`RowsAffected` is 0; it gives up the session of a statement that was cancelled",
+    },
+    Driver {
+        name: "pgx",
+        pinned: false,
+        know: "`SendBatch` outside `Begin` is one transaction, see below; with or without its statement cache, and in simple protocol",
+    },
+    Driver {
+        name: "tokio-postgres",
+        pinned: true,
+        know: "`execute` returns 0; many statements at once have a Sync each, so that they need nothing",
+    },
+    Driver {
+        name: "sqlx",
+        pinned: true,
+        know: "`rows_affected` is 0; several statements in a `raw_sql` are one transaction, see below",
+    },
+    Driver {
+        name: "diesel",
+        pinned: true,
+        know: "`execute` returns 0; `get_result` of a duplicate is `NotFound` unless the rule has `returning = \"existing\"`; several statements in a `batch_execute` are one transaction, see below",
+    },
+    Driver {
+        name: "PHP, PDO",
+        pinned: false,
+        know: "`rowCount` is 0; with `ATTR_EMULATE_PREPARES` and `PGSQL_ATTR_DISABLE_PREPARES` too",
+    },
+    Driver {
+        name: "PHP, pg_*",
+        pinned: false,
+        know: "`pg_affected_rows` is 0, and no warning comes; several statements in a `pg_query` are one transaction, see below",
+    },
+    Driver {
+        name: "DBD::Pg",
+        pinned: false,
+        know: "`do` and `execute` return `0E0`, which is true: `or die` lives on; `execute_array` sends one statement behind the other",
+    },
+    Driver {
+        name: "ruby-pg",
+        pinned: false,
+        know: "`cmd_tuples` is 0; a pipeline with one Sync is one transaction, see below",
+    },
 ];

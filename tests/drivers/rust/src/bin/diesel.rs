@@ -207,6 +207,11 @@ fn own(db: &mut PgConnection) -> Outcome {
     equal("nested transactions", counts, vec![0, 1, 0, 0, 1, 0, 0, 1, 0]);
     let stored: Vec<i32> = events::table.select(events::id).order(events::id).load(db)?;
     equal("stored", stored, vec![1, 2, 3]);
+    // Whoever asks for the one row that was inserted is told of none.
+    let values = (events::id.eq(1), events::kind.eq("x"));
+    let one: QueryResult<i32> =
+        diesel::insert_into(events::table).values(values).returning(events::id).get_result(db);
+    equal("get_result", one, Err(DieselError::NotFound));
     equal("several rows in a transaction", db.transaction(|db| several(db, &[3, 4, 1, 5]))?, 2);
     Ok(())
 }
