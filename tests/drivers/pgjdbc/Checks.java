@@ -141,8 +141,12 @@ class Checks {
         System.out.println("ok " + name);
     }
 
-    static void equal(String name, Object actual, Object expected) {
+    static void same(String name, Object actual, Object expected) {
         if (!expected.equals(actual)) fail(name, actual + ", expected " + expected);
+    }
+
+    static void equal(String name, Object actual, Object expected) {
+        same(name, actual, expected);
         ok(name);
     }
 

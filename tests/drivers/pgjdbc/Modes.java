@@ -6,6 +6,7 @@ import java.io.StringReader;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
+import java.sql.SQLException;
 import java.sql.Savepoint;
 import java.sql.Statement;
 import java.util.ArrayList;
@@ -35,7 +36,11 @@ class Modes extends Checks {
             unlisted(mode);
         }
         serverPrepared();
-        cursor();
+        for (String autosave : AUTOSAVES) {
+            cursor("autosave=" + autosave);
+            cursor("prepareThreshold=1&autosave=" + autosave);
+            alteredTable(autosave);
+        }
         copy();
         bigValue();
     }
@@ -215,8 +220,8 @@ class Modes extends Checks {
     }
 
     /** A portal that stays open while duplicates come and go around it. */
-    static void cursor() throws Exception {
-        try (Connection db = fresh(""); Statement reader = db.createStatement()) {
+    static void cursor(String options) throws Exception {
+        try (Connection db = fresh(options); Statement reader = db.createStatement()) {
             db.setAutoCommit(false);
             reader.setFetchSize(10);
             List<Integer> read = new ArrayList<>();
@@ -226,14 +231,49 @@ class Modes extends Checks {
                 read.add(rows.getInt(1));
                 if (n % 15 == 0) {
                     // The same key again and again; the second statement is redone.
-                    equal("duplicate at row " + n, insert(db, 1), n == 15 ? "1" : "0");
-                    equal("key at row " + n, keys(db, n, 1), "" + n);
+                    same("duplicate at row " + n, insert(db, 1), n == 15 ? "1" : "0");
+                    same("key at row " + n, keys(db, n, 1), "" + n);
                 }
             }
-            equal("cursor beside duplicates", read.equals(IntStream.rangeClosed(1, 100).boxed().toList()), true);
-            equal("cursor, its end", rows.next(), false);
+            same(options, read.equals(IntStream.rangeClosed(1, 100).boxed().toList()), true);
+            same(options, rows.next(), false);
             db.commit();
-            equal("cursor, rows stored beside it", stored(db), "1 15 30 45 60 75 90");
+            equal("cursor beside duplicates, " + options, stored(db), "1 15 30 45 60 75 90");
+        }
+    }
+
+    /**
+     * What the driver has prepared no longer fits, in a transaction: it makes up for that by its own
+     * savepoint, or the error is its user's.
+     */
+    static void alteredTable(String autosave) throws Exception {
+        String sql = "INSERT INTO events VALUES (?, 'x') RETURNING *";
+        try (Connection db = fresh("prepareThreshold=1&autosave=" + autosave);
+                PreparedStatement insert = db.prepareStatement(sql)) {
+            db.setAutoCommit(false);
+            List<String> rows = new ArrayList<>();
+            for (int id : new int[] {1, 1, 2}) {
+                insert.setInt(1, id);
+                rows.add(column(insert.executeQuery()));
+            }
+            db.commit();
+            update(db, "ALTER TABLE events ADD COLUMN more int");
+            db.commit();
+            try {
+                insert(db, 1);
+                for (int id : new int[] {2, 3}) {
+                    insert.setInt(1, id);
+                    rows.add(column(insert.executeQuery()));
+                }
+                db.commit();
+            } catch (SQLException shown) {
+                rows.add(shown.getSQLState());
+                db.rollback();
+            }
+            update(db, "ALTER TABLE events DROP COLUMN more");
+            db.commit();
+            String end = autosave.equals("never") ? "0A000" : ", 3";
+            equal("altered table, autosave " + autosave, String.join(", ", rows), "1, , 2, " + end);
         }
     }
 
