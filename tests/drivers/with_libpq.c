@@ -293,6 +293,26 @@ static void shown(PGconn *db) {
     ok(name);
 }
 
+// In pipeline mode without a Sync: each answer is asked for by a Flush, and comes before the next statement.
+static const char *flushed(PGconn *db, const int *ids, int count) {
+    static char all[100];
+    all[0] = 0;
+    PQenterPipelineMode(db);
+    for (int at = 0; at < count; at++) {
+        char id[12];
+        snprintf(id, sizeof id, "%d", ids[at]);
+        PQsendQueryParams(db, "INSERT INTO events VALUES ($1, 'x')", 1, NULL, (const char *[]){id}, NULL, NULL, 0);
+        PQsendFlushRequest(db);
+        PQflush(db);
+        strcat(all, said(PQgetResult(db)));
+        PQclear(PQgetResult(db));
+    }
+    PQpipelineSync(db);
+    PQclear(PQgetResult(db));
+    PQexitPipelineMode(db);
+    return all;
+}
+
 static void own(PGconn *db) {
     query(db, "TRUNCATE events, loads, other");
     insert(db, 1);
@@ -304,12 +324,13 @@ static void own(PGconn *db) {
     query(db, "BEGIN");
     int more[] = {1, 4, 4, 5, 2, 6};
     equal("pipeline with some Syncs in a transaction", pipeline(db, "events", more, 6, 2), "3");
+    equal("pipeline with a Flush each in a transaction", flushed(db, (int[]){1, 5, 10, 10, 11}, 5), "00101");
     query(db, "SAVEPOINT own");
     equal("in a savepoint", INSERTS(db, 1, 7, 7), "010");
     query(db, "ROLLBACK TO own");
     equal("behind its rollback", INSERTS(db, 1, 7, 7), "010");
     query(db, "COMMIT");
-    equal("stored", query(db, "SELECT count(*) FROM events"), "{7}");
+    equal("stored", query(db, "SELECT count(*) FROM events"), "{9}");
 
     PQsendQuery(db, "INSERT INTO events VALUES (8, 'x'), (1, 'x'), (9, 'x') RETURNING id");
     PQsetSingleRowMode(db);
