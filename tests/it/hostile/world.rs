@@ -28,7 +28,7 @@ pub struct World {
 impl World {
     /// A session whose primary key of `t` is listed; the server has the row 1.
     pub fn new(change: Change) -> Self {
-        let transcript = Transcript::read("rule t_pkey\nindex public.t.t_pkey\n");
+        let transcript = Transcript::read("rule t_pkey\nindex public.t.t_pkey\n", 15);
         let mut recorder = Recorder::default();
         let session = transcript.session(&mut recorder);
         let mut server = Server::new();
