@@ -32,7 +32,9 @@ fn psycopg_3() {
 
 #[test]
 fn psycopg_3_in_protocol_3_2() {
-    run(python(), &[], "protocol_with_psycopg3.py");
+    let stage = Stage::new();
+    stage.run(&mut command(python(), &[], &["protocol_with_psycopg3.py"]));
+    stage.proxy.output.wait_for("absorbed", 2);
 }
 
 #[test]
