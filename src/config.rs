@@ -184,6 +184,10 @@ pub struct Limits {
     pub startup_timeout: Duration,
     /// The longest message, in bytes, that is looked at; longer ones pass unseen.
     pub inspect: usize,
+    /// How many bytes a session may keep before its client has to wait.
+    pub session_memory: usize,
+    /// How many bytes all sessions may keep before clients have to wait.
+    pub memory: usize,
     /// How long clients may still come when the proxy is to drain, and is not ready any more.
     pub drain_delay: Duration,
     /// How long sessions may take to come to the end of their transactions after that.
@@ -199,6 +203,8 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(10),
             startup_timeout: Duration::from_mins(1),
             inspect: 1 << 20,
+            session_memory: 16 << 20,
+            memory: 1 << 30,
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
         }

@@ -124,6 +124,8 @@ fn read_limits(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Limits {
     set(&mut limits.drain_delay, reader.value(&section, "drain_delay", &value::DELAY));
     set(&mut limits.drain_timeout, reader.value(&section, "drain_timeout", &value::DELAY));
     set(&mut limits.inspect, reader.value(&section, "inspect", &value::INSPECT));
+    set(&mut limits.session_memory, reader.value(&section, "session_memory", &value::MEMORY));
+    set(&mut limits.memory, reader.value(&section, "memory", &value::MEMORY));
     limits
 }
 

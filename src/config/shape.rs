@@ -57,6 +57,8 @@ pub(super) const LIMITS: Shape = Shape {
         "connect_timeout",
         "startup_timeout",
         "inspect",
+        "session_memory",
+        "memory",
         "drain_delay",
         "drain_timeout",
     ],

@@ -99,6 +99,8 @@ fn every_setting_is_read() {
         logins = 4
         connect_timeout = "1m 30s"
         startup_timeout = "500ms"
+        session_memory = "2MiB"
+        memory = "64MiB"
         inspect = "16 MB"
         drain_delay = "0s"
         drain_timeout = "1m 30s"
@@ -118,6 +120,8 @@ fn every_setting_is_read() {
     };
     assert_eq!(settings.log, log);
     let limits = Limits {
+        session_memory: 2 << 20,
+        memory: 64 << 20,
         connections: 16,
         connections_per_address: Some(3),
         logins: 4,

@@ -133,15 +133,21 @@ fn duration(key: &'static str, it: &str, least: Duration) -> Result<Duration, Pr
     if range.contains(&duration) { Ok(duration) } else { Err(invalid(key, it, reason)) }
 }
 
-pub(super) const INSPECT: Kind<usize> = text("a size like \"1MiB\"", |key, it| {
-    let range = ByteSize::kib(16)..=ByteSize::gib(1);
+pub(super) const INSPECT: Kind<usize> =
+    text("a size like \"1MiB\"", |key, it| size(key, it, ByteSize::kib(16), ByteSize::gib(1)));
+
+pub(super) const MEMORY: Kind<usize> =
+    text("a size like \"16MiB\"", |key, it| size(key, it, ByteSize::mib(1), ByteSize::tib(1)));
+
+fn size(key: &'static str, it: &str, least: ByteSize, most: ByteSize) -> Result<usize, Problem> {
+    let range = least..=most;
     let bare = it.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let size = it.parse::<ByteSize>().ok().filter(|_| !bare);
     let size = size.ok_or_else(|| invalid(key, it, Reason::Size))?;
     let fits = range.contains(&size).then(|| usize::try_from(size.as_u64()).ok()).flatten();
     let reason = Reason::SizeRange(*range.start(), *range.end());
     fits.ok_or_else(|| invalid(key, it, reason))
-});
+}
 
 pub(super) const ID: Kind<RuleId> = text("a string", |key, it| {
     RuleId::new(it).map_err(|error| invalid(key, it, Reason::Id(error)))

@@ -8,11 +8,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::session::login::LoginRefusal;
 use crate::session::output::{Note, Output};
@@ -21,7 +18,9 @@ use crate::session::{ProtocolViolation, Session};
 use crate::wire::backend::TransactionStatus;
 use crate::wire::build;
 
+use super::memory::Account;
 use super::ruling::Follower;
+use super::side::Side;
 use super::socket::Socket;
 
 /// Bytes read at once: the size of the buffer that a worker's sessions share.
@@ -89,6 +88,7 @@ pub(super) struct Connection {
     /// What was read of the client is not wanted yet.
     holds_back: bool,
     stays: Stays,
+    account: Account,
 }
 
 /// How long a session goes on by itself.
@@ -102,33 +102,6 @@ enum Stays {
     UntilRest,
 }
 
-/// One socket and the bytes that wait on either side of it.
-#[derive(Debug)]
-pub(super) struct Side {
-    pub(super) socket: Socket,
-    /// Read, and not yet done with: the start of a message.
-    unread: Vec<u8>,
-    /// To be written.
-    unsent: Vec<u8>,
-    /// There was nothing to read, and the task is woken when there is.
-    dry: bool,
-    /// The peer sends no more.
-    ended: bool,
-    sending: Sending,
-    /// Writing failed; what else is for the peer is dropped.
-    broken: Option<io::Error>,
-}
-
-/// Whether a side takes more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
-    Open,
-    /// What was written has not all left: TLS keeps records that the socket does not take.
-    Lingers,
-    /// We send no more.
-    Shut,
-}
-
 impl Connection {
     pub(super) fn new(
         session: Session,
@@ -136,9 +109,19 @@ impl Connection {
         client: Socket,
         server: Socket,
         heard: Vec<u8>,
+        account: Account,
     ) -> Self {
         let (client, server) = (Side::new(client), Side::new(server));
-        Self { session, follower, client, server, heard, holds_back: false, stays: Stays::On }
+        Self {
+            session,
+            follower,
+            client,
+            server,
+            heard,
+            holds_back: false,
+            stays: Stays::On,
+            account,
+        }
     }
 
     /// Ends where the session is between transactions, from here on.
@@ -196,6 +179,8 @@ impl Connection {
     ) -> Poll<End> {
         notes.wakes();
         let polled = self.turn(cx, scratch, notes);
+        let weight = self.client.weight() + self.server.weight() + self.session.weight();
+        self.account.keeps(weight, self.session.is_full());
         notes.rests();
         polled
     }
@@ -238,7 +223,7 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> Result<bool, ProtocolViolation> {
-        if self.server.ended || self.server.dry || self.client.is_full() {
+        if self.server.ended || self.server.dry || self.is_full(&self.client) {
             return Ok(false);
         }
         let heard = std::mem::take(&mut self.heard);
@@ -268,7 +253,7 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> bool {
-        if self.client.ended || self.server.is_full() || !self.session.wants_frontend() {
+        if self.client.ended || self.is_full(&self.server) || !self.session.wants_frontend() {
             return false;
         }
         let Poll::Ready(read) = self.client.read(cx, scratch) else { return false };
@@ -313,6 +298,13 @@ impl Connection {
         self.server.is_flushed() && self.server.shut_down(cx)
     }
 
+    /// Whether so much waits for a side that the other is not read: anything at all, where all
+    /// sessions together keep too much.
+    fn is_full(&self, side: &Side) -> bool {
+        let unsent = side.unsent.len();
+        unsent > UNSENT_LIMIT || unsent > 0 && self.account.is_over()
+    }
+
     fn end(&mut self) -> Option<End> {
         if let Some(refusal) = self.session.login_refusal() {
             return Some(End::Login(refusal));
@@ -329,111 +321,6 @@ impl Connection {
             });
         }
         None
-    }
-}
-
-impl Side {
-    fn new(socket: Socket) -> Self {
-        Self {
-            socket,
-            unread: Vec::new(),
-            unsent: Vec::new(),
-            dry: false,
-            ended: false,
-            sending: Sending::Open,
-            broken: None,
-        }
-    }
-
-    fn is_flushed(&self) -> bool {
-        self.unsent.is_empty() && self.sending != Sending::Lingers
-    }
-
-    fn is_full(&self) -> bool {
-        self.unsent.len() > UNSENT_LIMIT
-    }
-
-    /// What has come; nothing at the end, which a connection that breaks has come to as well.
-    fn read<'a>(&mut self, cx: &mut Context<'_>, scratch: &'a mut [u8]) -> Poll<&'a [u8]> {
-        let mut buffer = ReadBuf::new(scratch);
-        match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
-            Poll::Pending => {
-                self.dry = true;
-                return Poll::Pending;
-            }
-            Poll::Ready(Ok(())) => self.ended = buffer.filled().is_empty(),
-            Poll::Ready(Err(error)) => {
-                self.ended = true;
-                self.broken.get_or_insert(error);
-            }
-        }
-        let length = buffer.filled().len();
-        Poll::Ready(scratch.get(..length).unwrap_or_default())
-    }
-
-    /// Writes at once, and keeps what the socket does not take.
-    fn write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
-        if self.broken.is_some() {
-            return;
-        }
-        let mut written = 0;
-        if self.unsent.is_empty() {
-            written = self.write_some(cx, bytes);
-        }
-        if self.broken.is_none() {
-            self.unsent.extend_from_slice(bytes.get(written..).unwrap_or_default());
-        }
-    }
-
-    /// Writes what was kept; whether there was progress.
-    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.unsent.is_empty() {
-            return self.sending == Sending::Lingers && self.settle(cx);
-        }
-        let mut unsent = std::mem::take(&mut self.unsent);
-        let written = self.write_some(cx, &unsent);
-        if self.broken.is_none() && written < unsent.len() {
-            unsent.drain(..written);
-            self.unsent = unsent;
-        }
-        written > 0 || self.broken.is_some()
-    }
-
-    fn write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
-        let mut written = 0;
-        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-            match Pin::new(&mut self.socket).poll_write(cx, rest) {
-                Poll::Ready(Ok(count)) => written += count,
-                Poll::Ready(Err(error)) => {
-                    self.broken = Some(error);
-                    break;
-                }
-                Poll::Pending => break,
-            }
-        }
-        self.settle(cx);
-        written
-    }
-
-    /// Sees to it that what was written leaves; whether it has.
-    fn settle(&mut self, cx: &mut Context<'_>) -> bool {
-        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
-        self.sending = if flushed.is_pending() { Sending::Lingers } else { Sending::Open };
-        if let Poll::Ready(Err(error)) = flushed {
-            self.broken.get_or_insert(error);
-        }
-        self.sending == Sending::Open
-    }
-
-    fn shut_down(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.sending == Sending::Shut {
-            return false;
-        }
-        let shut = Pin::new(&mut self.socket).poll_shutdown(cx).is_ready();
-        if shut {
-            self.sending = Sending::Shut;
-        }
-        shut
     }
 }
 

@@ -42,7 +42,7 @@ const CONSTRAINT_SERIES: usize = 1000;
 const OTHER: &str = "other";
 
 /// Why clients get no session: what [`Refusal::reason`] may be for them.
-const REFUSALS: [&str; 16] = [
+const REFUSALS: [&str; 17] = [
     "server_unreachable",
     "server_timeout",
     "server_not_now",
@@ -53,6 +53,7 @@ const REFUSALS: [&str; 16] = [
     "too_many_sessions",
     "too_many_of_address",
     "too_many_logins",
+    "out_of_memory",
     "repeated_request",
     "unencrypted",
     "not_authenticated",
@@ -288,6 +289,17 @@ impl Metrics {
     pub(super) fn not_reloaded(&self) {
         self.reloaded.set(0);
         self.reloads.get_or_create(&[("result", RELOADS[1])]).inc();
+    }
+
+    /// Counts clients that wait since their session keeps too much.
+    pub(super) fn memory_waits(&mut self) -> Counter {
+        let waits = Counter::default();
+        self.registry.register(
+            "memory_waits",
+            "Times that a client had to wait since its session kept too much",
+            waits.clone(),
+        );
+        waits
     }
 
     /// The numbers of the servers, in the same order.

@@ -15,6 +15,7 @@ pub mod inherited;
 pub mod log;
 mod login;
 mod lost;
+mod memory;
 mod meter;
 mod metrics;
 mod places;
@@ -23,6 +24,7 @@ mod readiness;
 mod refusal;
 mod reloads;
 mod ruling;
+mod side;
 mod socket;
 mod startup;
 mod status;
@@ -55,6 +57,7 @@ use catalogs::LIFETIME;
 pub use drain::Stop;
 use inherited::Inherited;
 pub use lost::LostLines;
+use memory::Memory;
 use metrics::{Metrics, Standing};
 use places::Places;
 use pulse::{Duty, Phase, Pulse};
@@ -143,6 +146,7 @@ struct Shared {
     lost_lines: LostLines,
     started: SystemTime,
     places: Places,
+    memory: Arc<Memory>,
     next_session: AtomicU64,
     /// The proxy is not ready for more, whatever the server is.
     is_leaving: AtomicBool,
@@ -186,7 +190,9 @@ impl Proxy {
         let rulings = Arc::new(Rulings::new(settings.rules));
         let connections = metrics.servers(&settings.upstream);
         let servers = settings.upstream.into_iter().zip(connections);
+        let memory = Arc::new(Memory::new(settings.limits.memory, metrics.memory_waits()));
         metrics.also(Standing {
+            memory: Arc::clone(&memory),
             rulings: Arc::clone(&rulings),
             lost_lines: settings.lost_lines.clone(),
             limit: settings.limits.connections,
@@ -195,6 +201,7 @@ impl Proxy {
             upstreams: Upstreams::new(servers, settings.target_session_attrs),
             access: ArcSwap::from_pointee(settings.access),
             places: Places::new(settings.limits),
+            memory,
             limits: settings.limits,
             metrics,
             history: History::default(),

@@ -37,6 +37,10 @@ pub(super) enum Refusal {
         "sorry, too many clients already: pgabsorb has {0} that are logging in, the limit of rules.toml"
     )]
     FullLogins(usize),
+    #[error(
+        "out of memory: the sessions of pgabsorb keep more than {0} bytes, the limit of rules.toml"
+    )]
+    OutOfMemory(usize),
     #[error("unsupported frontend protocol {major}.{minor}: an encryption request was already made", major = .0 >> 16, minor = .0 & 0xffff)]
     RepeatedRequest(i32),
     #[error("terminating connection due to administrator command: pgabsorb is stopping")]
@@ -115,6 +119,7 @@ impl Refusal {
             Self::Full(_) => "too_many_sessions",
             Self::FullAddress(_) => "too_many_of_address",
             Self::FullLogins(_) => "too_many_logins",
+            Self::OutOfMemory(_) => "out_of_memory",
             Self::RepeatedRequest(_) => "repeated_request",
             Self::Stopping => "stopping",
             Self::Violation(_) => "protocol_violation",
@@ -146,6 +151,7 @@ impl Refusal {
             | Self::NoServerTls(_)
             | Self::ServerTls(..) => b"57P03",
             Self::Full(_) | Self::FullAddress(_) | Self::FullLogins(_) => b"53300",
+            Self::OutOfMemory(_) => b"53200",
             Self::RepeatedRequest(_) | Self::Protocol(_) => b"0A000",
             Self::Stopping => b"57P01",
             Self::Violation(_)

@@ -23,6 +23,7 @@ use super::connection::{Connection, End};
 use super::greeting::{self, Asked, Greeting, Rejected};
 use super::log::SessionLog;
 use super::login::{Failed, Known, Login};
+use super::memory::Account;
 use super::metrics::{Ending, Present, State, Unheard};
 use super::refusal::Refusal;
 use super::ruling::Follower;
@@ -118,7 +119,8 @@ struct Arrival<'a> {
 
 async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arrival<'_>) {
     let Arrival { mut client, packet, parameters, peer, access, login, deadline } = arrival;
-    let permit = match shared.places.session() {
+    let admitted = shared.memory.admit().and_then(|()| shared.places.session());
+    let permit = match admitted {
         Ok(permit) => permit,
         Err(refusal) => return Box::pin(refuse(shared, client, &refusal)).await,
     };
@@ -142,8 +144,9 @@ async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arriva
         Session::new(setup(shared, server, &parameters, channel_binding, access.users.is_some()));
     let follower = Follower::new(&shared.rulings, server.number, &parameters);
     drop((parameters, access));
+    let account = Account::new(&shared.memory);
     // Moved as a pointer: each place that it is moved through would be as large as it is.
-    let connection = Box::new(Connection::new(session, follower, client, socket, heard));
+    let connection = Box::new(Connection::new(session, follower, client, socket, heard, account));
     let place = Place { present, permit, login, deadline, server };
     run(shared, scratch, connection, place, peer).await;
 }
@@ -260,6 +263,7 @@ fn setup(
         rules: if parameters.replication { Arc::default() } else { rules },
         catalog: ruling.catalogs.of(server.number, database),
         inspect: shared.limits.inspect,
+        memory: shared.limits.session_memory,
         channel_binding,
         // Where the proxy logs in by itself, it has made sure.
         target: if users { TargetSessionAttrs::Any } else { shared.upstreams.target },

@@ -240,11 +240,29 @@ pub(super) struct Entry {
     pub(super) message: Bytes,
     /// Whether the client has had the reply already.
     pub(super) is_answered: bool,
+    /// Bytes that it takes, about, while it is in the ledger.
+    pub(super) weight: usize,
+}
+
+impl Entry {
+    /// Bytes that it takes, about: what several have in common is counted for each.
+    pub(super) fn weigh(&self) -> usize {
+        let texts = match &self.expected {
+            // The client's text, and what was made of it.
+            Expected::Query(query) => {
+                query.text.weight() * if query.splice.is_some() { 2 } else { 1 }
+            }
+            Expected::Parse { prepared: Some(prepared), .. } => prepared.weight(),
+            Expected::Bind { bound: Some(bound), .. } => bound.weight(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.message.len() + texts
+    }
 }
 
 impl From<Expected> for Entry {
     fn from(expected: Expected) -> Self {
-        Self { expected, message: Bytes::new(), is_answered: false }
+        Self { expected, message: Bytes::new(), is_answered: false, weight: 0 }
     }
 }
 

@@ -107,6 +107,11 @@ impl Waiting {
 }
 
 impl Held {
+    /// Bytes that it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + self.error.len() + self.behind.len() + self.replies.len()
+    }
+
     /// A message that came behind the error, and stays behind it.
     pub(super) fn follow(&mut self, bytes: &[u8]) {
         self.behind.extend_from_slice(bytes);

@@ -56,6 +56,8 @@ pub(super) struct Ledger {
     ended: usize,
     /// Bytes of the messages that may have to be sent again.
     kept: usize,
+    /// Bytes of all entries.
+    weight: usize,
     retention: Retention,
     /// Savepoints that are not released yet.
     guards: usize,
@@ -80,6 +82,7 @@ impl Ledger {
             queue: VecDeque::from([Expected::Startup.into()]),
             ended: 1,
             kept: 0,
+            weight: 0,
             retention: Retention::Open,
             guards: 0,
             behind: Behind::Nothing,
@@ -118,6 +121,11 @@ impl Ledger {
     /// Bytes of the messages that may have to be sent again.
     pub(super) fn kept(&self) -> usize {
         self.kept
+    }
+
+    /// Bytes that the replies to come take, about.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     /// Whether the messages from here to the next Sync are kept, to be sent again: decided once,
@@ -254,7 +262,16 @@ impl Ledger {
         }
     }
 
-    fn push(&mut self, entry: Entry) {
+    fn push(&mut self, mut entry: Entry) {
+        if matches!(entry.expected, Expected::CopyEnd) {
+            // What the server has done with already was no COPY, nor is what it is idle at.
+            self.drop_stray_copy_ends();
+            if self.queue.is_empty() {
+                return;
+            }
+        }
+        entry.weight = entry.weigh();
+        self.weight += entry.weight;
         self.kept += entry.message.len();
         self.guards += usize::from(entry.expected.is_release());
         self.ahead = entry.expected.effect().on(self.ahead);
@@ -268,9 +285,15 @@ impl Ledger {
     fn pop(&mut self) -> Option<Entry> {
         let entry = self.queue.pop_front()?;
         self.ended = self.ended.saturating_sub(1);
+        self.taken(&entry);
+        Some(entry)
+    }
+
+    /// An entry is no longer there.
+    fn taken(&mut self, entry: &Entry) {
+        self.weight -= entry.weight;
         self.kept -= entry.message.len();
         self.guards -= usize::from(entry.expected.is_release());
-        Some(entry)
     }
 
     /// A reply other than ErrorResponse has come.
@@ -420,12 +443,11 @@ impl Ledger {
         let end = self.queue.iter().position(is_end);
         let last = end.unwrap_or_else(|| self.queue.len().saturating_sub(1));
         self.ate = false;
-        for entry in self.queue.drain(1..=last) {
+        for entry in self.queue.drain(1..=last).collect::<Vec<_>>() {
             if matches!(entry.expected, Expected::Own(_)) {
                 self.behind = Behind::Statement;
             }
-            self.kept -= entry.message.len();
-            self.guards -= usize::from(entry.expected.is_release());
+            self.taken(&entry);
             self.ate |= !is_end(&entry);
             self.eaten.push(entry);
         }
@@ -459,7 +481,7 @@ impl Ledger {
         self.trust = Trust::Lost;
         self.queue.clear();
         self.ended = 0;
-        (self.kept, self.guards) = (0, 0);
+        (self.weight, self.kept, self.guards) = (0, 0, 0);
         (self.here, self.ahead) = (Block::Unknown, Block::Unknown);
         owed
     }

@@ -165,6 +165,7 @@ mod tests {
             rules: Arc::default(),
             catalog: Arc::default(),
             inspect: 1 << 20,
+            memory: 1 << 24,
             channel_binding,
         })
     }

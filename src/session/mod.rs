@@ -98,6 +98,8 @@ pub struct Setup {
     pub catalog: Arc<SharedCatalog>,
     /// The longest message that is looked at, in bytes.
     pub inspect: usize,
+    /// How many bytes the session may keep before it makes clients wait, and looks at less.
+    pub memory: usize,
     /// Whether a login can be bound to the channel.
     pub channel_binding: ChannelBinding,
     /// What the server has to be.
@@ -114,6 +116,8 @@ pub struct Session {
     own_catalog: Option<Arc<Catalog>>,
     frontend: Framer,
     backend: Framer,
+    /// Bytes that may be kept.
+    memory: usize,
     /// The client's bytes have no structure any more; the server will say so and close.
     frontend_is_raw: Option<BadLength>,
     /// Of the message that the backend framer is in the middle of.
@@ -197,6 +201,7 @@ impl Session {
             own_catalog: None,
             frontend: Framer::new(setup.inspect),
             backend: Framer::new(setup.inspect),
+            memory: setup.memory,
             frontend_is_raw: None,
             fate: Fate::Pass,
             ledger: Ledger::new(),
@@ -306,8 +311,22 @@ impl Session {
         if self.stalled && self.waits_for_login() {
             return false;
         }
-        let waits = !self.ledger.is_drained() && !self.ledger.is_copying_in();
-        !self.stalled || self.waiting.is_empty() && self.held.is_none() && !waits
+        !self.stalled || self.waiting.is_empty() && self.held.is_none() && !self.is_busy()
+    }
+
+    /// Bytes that it keeps, about: of what was sent and is not answered, of statements and portals, and
+    /// of an error that is held.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let held = self.held.as_ref().map_or(0, |held| held.weight());
+        let waiting: usize = self.waiting.iter().map(|it| it.message.len()).sum();
+        self.ledger.weight() + self.statements.weight() + held + waiting + self.kept.len()
+    }
+
+    /// Whether so much is unanswered that the client has to wait.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.ledger.weight() > self.memory && self.is_busy()
     }
 
     /// The client has to wait, and the server is made to answer what it has been sent.

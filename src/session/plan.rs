@@ -61,6 +61,9 @@ impl Session {
     /// Plans a message of the client's, of whose text `cut` characters are not sent any more.
     pub(super) fn plan(&mut self, frame: &Frame<'_>, cut: usize) -> Plan {
         let message = FrontendMessage::read(frame);
+        if self.is_full() {
+            return Plan::Wait;
+        }
         if !self.is_planning() {
             return self.pass(frame, &message);
         }
@@ -89,12 +92,17 @@ impl Session {
         }
     }
 
+    /// Whether the server has something left to answer.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.ledger.is_drained() && !self.ledger.is_copying_in()
+    }
+
     /// Whether this message has to wait.
     fn must_wait(&self, frame: &Frame<'_>) -> bool {
         if self.held.is_some() || self.fallback.is_some() {
             return true;
         }
-        let busy = !self.ledger.is_drained() && !self.ledger.is_copying_in();
+        let busy = self.is_busy();
         let fits = frame.whole && self.ledger.kept() + frame.bytes.len() <= KEPT_LIMIT;
         let fits = fits && self.ledger.guards() < self.window;
         let behind_a_guard = self.ledger.guards() > 0 && !(fits && is_skippable(frame.tag));
@@ -108,6 +116,9 @@ impl Session {
             self.pace = Pace::Free;
         }
         let retains = self.ledger.retains(KEPT_LIMIT, |_| false);
+        if !frame.whole {
+            return Bytes::new();
+        }
         if self.pace == Pace::Watching || self.ledger.guards() > 0 || retains {
             Bytes::copy_from_slice(frame.bytes)
         } else {
@@ -198,7 +209,9 @@ impl Session {
     // === Extended query ===
 
     fn parse(&mut self, name: &[u8], text: &[u8], types: &[u8], message: Bytes) -> Plan {
-        let rewritten = match self.ahead_of_parse(text).filter(|_| name.is_ascii()) {
+        let fits = self.statements.weight() + text.len() <= self.memory;
+        let ahead = if fits { self.ahead_of_parse(text) } else { None };
+        let rewritten = match ahead.filter(|_| name.is_ascii()) {
             Some(Ahead::Wait) => return Plan::Wait,
             Some(Ahead::Ask(asks)) => return Plan::Ask(asks),
             Some(Ahead::Rewritten(rewritten)) => Some(rewritten),
@@ -210,7 +223,7 @@ impl Session {
             None => message,
         };
         let alike = sql::is_read_alike(text);
-        let text = Text::of(text, self.syntax);
+        let text = if fits { Text::of(text, self.syntax) } else { Text::TOO_LARGE };
         let before = self.lookup_if_due(&text);
         let keeps = !text.is_other();
         let prepared = keeps.then(|| self.prepared(text, types, alike, rewritten));
@@ -282,14 +295,16 @@ impl Session {
             None => (None, Bytes::new()),
         };
         let rewritten = prepared.as_ref().is_some_and(|prepared| prepared.rewritten.is_some());
-        let message = if rewritten {
+        // The values of a Bind that is longer than what is looked at are not known.
+        let message = if rewritten && !values.is_empty() {
             self.retain(message, || build::bind(portal, statement, values))
         } else {
             message
         };
         let bound = prepared.map(|prepared| {
             let concerned = |table: &String| self.concerns(table);
-            let kept = rewritten || prepared.table.as_ref().is_some_and(concerned);
+            let fits = self.statements.weight() + values.len() <= self.memory;
+            let kept = fits && (rewritten || prepared.table.as_ref().is_some_and(concerned));
             let values = if kept { Bytes::copy_from_slice(values) } else { Bytes::new() };
             Arc::new(Bound { prepared, statement: Name::new(statement), values })
         });

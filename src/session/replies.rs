@@ -407,7 +407,11 @@ impl Session {
     fn aside(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
         match &mut self.held {
             // What runs again has its own to say.
-            Some(held) if frame.whole && held.stage != Stage::Settling => {
+            Some(held)
+                if frame.whole
+                    && held.stage != Stage::Settling
+                    && held.weight() + frame.bytes.len() <= self.memory =>
+            {
                 held.follow(frame.bytes);
                 Fate::Withhold
             }

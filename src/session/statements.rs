@@ -49,6 +49,11 @@ impl Prepared {
 }
 
 impl Prepared {
+    /// Bytes that it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + self.text.weight() + self.types.len()
+    }
+
     /// Whether it was rewritten so that it hits no other constraint that is absorbed.
     pub(super) fn is_covered(&self) -> bool {
         self.rewritten.as_ref().is_some_and(|rewritten| rewritten.covers)
@@ -65,6 +70,13 @@ pub(super) struct Bound {
     pub(super) values: Bytes,
 }
 
+impl Bound {
+    /// Bytes that it takes, about, but for its statement.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>() + self.values.len()
+    }
+}
+
 /// What a name stands for at the point that has been sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Resolved<T> {
@@ -79,6 +91,8 @@ pub(super) enum Resolved<T> {
 #[derive(Debug)]
 struct Names<T> {
     known: HashMap<Name, Arc<T>>,
+    /// Bytes of what is known.
+    weight: usize,
     pending: HashMap<Name, Pending<T>>,
 }
 
@@ -93,11 +107,28 @@ struct Pending<T> {
 
 impl<T> Default for Names<T> {
     fn default() -> Self {
-        Self { known: HashMap::new(), pending: HashMap::new() }
+        Self { known: HashMap::new(), weight: 0, pending: HashMap::new() }
     }
 }
 
-impl<T> Names<T> {
+/// What takes memory for as long as it is known.
+trait Weighs {
+    fn weight(&self) -> usize;
+}
+
+impl Weighs for Prepared {
+    fn weight(&self) -> usize {
+        self.weight()
+    }
+}
+
+impl Weighs for Bound {
+    fn weight(&self) -> usize {
+        self.weight()
+    }
+}
+
+impl<T: Weighs> Names<T> {
     /// Whether the change matters, so that its end has to be told.
     fn sent(&mut self, name: &Name, value: Option<Arc<T>>, segment: u64) -> bool {
         let changes = self.pending.get(name).map_or(0, |pending| pending.changes);
@@ -122,13 +153,27 @@ impl<T> Names<T> {
     fn answered(&mut self, name: &Name, value: Option<Arc<T>>) {
         self.settle(name);
         match value {
-            Some(value) if name.bytes().is_ascii() => {
-                self.known.insert(name.clone(), value);
-            }
-            _ => {
-                self.known.remove(name);
-            }
+            Some(value) if name.bytes().is_ascii() => self.know(name.clone(), value),
+            _ => self.forget(name),
         }
+    }
+
+    fn know(&mut self, name: Name, value: Arc<T>) {
+        self.weight += value.weight();
+        if let Some(before) = self.known.insert(name, value) {
+            self.weight -= before.weight();
+        }
+    }
+
+    fn forget(&mut self, name: &Name) {
+        if let Some(before) = self.known.remove(name) {
+            self.weight -= before.weight();
+        }
+    }
+
+    fn forget_all(&mut self) {
+        self.known.clear();
+        self.weight = 0;
     }
 
     fn resolve(&self, name: &Name, segment: u64) -> Resolved<Arc<T>> {
@@ -162,6 +207,11 @@ impl Statements {
     pub(super) fn sent_statement(&mut self, name: &Name, prepared: Option<Arc<Prepared>>) -> bool {
         self.rewritten |= prepared.as_ref().is_some_and(|it| it.rewritten.is_some());
         self.prepared.sent(name, prepared, self.segment)
+    }
+
+    /// Bytes that they take, about.
+    pub(super) fn weight(&self) -> usize {
+        self.prepared.weight + self.portals.weight
     }
 
     /// Whether a statement that was rewritten may be among them.
@@ -223,7 +273,7 @@ impl Statements {
     /// were read; the statements made of them stay.
     pub(super) fn rolled_back(&mut self) {
         for name in self.unsettled.drain(..) {
-            forget(&mut self.prepared.known, &name);
+            self.prepared.may_differ(&name);
         }
     }
 
@@ -231,7 +281,7 @@ impl Statements {
     pub(super) fn segment_ended(&mut self, transaction_ended: bool) {
         self.unsettled.clear();
         if transaction_ended {
-            self.portals.known.clear();
+            self.portals.forget_all();
         }
     }
 
@@ -244,12 +294,12 @@ impl Statements {
             Renames::These(names) if !names.is_empty() => names,
             _ => {
                 all = self.prepared.known.keys().cloned().collect();
-                self.portals.known.clear();
+                self.portals.forget_all();
                 &all
             }
         };
         for name in names {
-            forget(&mut self.prepared.known, name);
+            self.prepared.may_differ(name);
         }
     }
 
@@ -273,12 +323,14 @@ impl Statements {
     }
 }
 
-/// A name may stand for something else now; for what changes the transaction block it may still.
-fn forget(known: &mut HashMap<Name, Arc<Prepared>>, name: &Name) {
-    let Some(prepared) = known.get_mut(name) else { return };
-    if prepared.text.effect == Effect::NOTHING {
-        known.remove(name);
-    } else {
-        *prepared = Arc::new(Prepared::unsure());
+impl Names<Prepared> {
+    /// A name may stand for something else now; for what changes the transaction block it may still.
+    fn may_differ(&mut self, name: &Name) {
+        match self.known.get(name) {
+            Some(prepared) if prepared.text.effect != Effect::NOTHING => {
+                self.know(name.clone(), Arc::new(Prepared::unsure()));
+            }
+            _ => self.forget(name),
+        }
     }
 }

@@ -35,7 +35,7 @@ pub(super) enum Kind {
     MayInsert(Arc<[u8]>),
     /// It may be COMMIT or SET CONSTRAINTS, where deferred constraints are checked.
     DeferredChecks,
-    /// It is longer than the inspection limit.
+    /// It is longer than the inspection limit, or the session keeps enough already.
     TooLarge,
     /// It is not known.
     Unsure,
@@ -86,6 +86,14 @@ impl Text {
                 Self { kind, effect, single, renames: renames(text, &script), keeps_settings }
             }
             Err(_) => Self { kind, ..Self::UNSURE },
+        }
+    }
+
+    /// Bytes of it that are kept.
+    pub(super) fn weight(&self) -> usize {
+        match &self.kind {
+            Kind::MayInsert(text) => text.len(),
+            _ => 0,
         }
     }
 

@@ -124,6 +124,7 @@ impl Stage {
             rules: Arc::clone(rules),
             catalog: Arc::clone(&self.catalog),
             inspect: 1 << 30,
+            memory: 1 << 24,
             channel_binding: ChannelBinding::default(),
             target: TargetSessionAttrs::Any,
         };

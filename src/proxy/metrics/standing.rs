@@ -8,8 +8,10 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
 
 use crate::proxy::LostLines;
+use crate::proxy::memory::Memory;
 use crate::proxy::ruling::Rulings;
 
 /// Whom to ask.
@@ -17,6 +19,7 @@ use crate::proxy::ruling::Rulings;
 pub(in crate::proxy) struct Standing {
     pub(in crate::proxy) rulings: Arc<Rulings>,
     pub(in crate::proxy) lost_lines: LostLines,
+    pub(in crate::proxy) memory: Arc<Memory>,
     /// Sessions that there may be.
     pub(in crate::proxy) limit: usize,
 }
@@ -28,6 +31,13 @@ impl Collector for Standing {
             "sessions_limit",
             "Sessions that there may be",
             None,
+            MetricType::Gauge,
+        )?)?;
+        let held = i64::try_from(self.memory.held()).unwrap_or(i64::MAX);
+        ConstGauge::new(held).encode(encoder.encode_descriptor(
+            "session_memory",
+            "Bytes that all sessions keep of what they were sent, in steps of 16 KiB each",
+            Some(&Unit::Bytes),
             MetricType::Gauge,
         )?)?;
         let generation = i64::try_from(self.rulings.generation()).unwrap_or(i64::MAX);

@@ -156,6 +156,7 @@ fn each_reason_to_refuse_a_session_is_there_from_the_start() {
         Refusal::Full(1),
         Refusal::FullAddress(1),
         Refusal::FullLogins(1),
+        Refusal::OutOfMemory(1),
         Refusal::RepeatedRequest(1),
         Refusal::Unencrypted,
         Refusal::NoAnswer(b'X'),

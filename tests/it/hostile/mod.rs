@@ -8,6 +8,7 @@
 mod bytewise;
 mod errors;
 mod lengths;
+mod memory;
 mod relay;
 mod resets;
 mod slow;

@@ -144,6 +144,7 @@ impl World {
             rules: Arc::clone(rules),
             catalog: Arc::clone(catalog),
             inspect: 1 << 20,
+            memory: 1 << 24,
             channel_binding: ChannelBinding::default(),
             target: TargetSessionAttrs::Any,
         });

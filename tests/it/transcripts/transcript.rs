@@ -141,6 +141,7 @@ impl Transcript {
             rules: Arc::new(self.ruleset()),
             catalog: Arc::new(catalog),
             inspect: 4096,
+            memory: 1 << 24,
             channel_binding: ChannelBinding::default(),
             target: TargetSessionAttrs::Any,
         });
