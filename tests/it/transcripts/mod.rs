@@ -12,9 +12,9 @@ use pgabsorb::session::Session;
 
 use crate::support::postgres::Database;
 use crate::support::proxy::Proxy;
+use crate::support::recorder::Recorder;
 use crate::support::wire::{self, Wire};
 use message::Sender;
-pub use transcript::Recorder;
 use transcript::{Step, Transcript, What};
 
 #[test]
