@@ -26,6 +26,7 @@ pub use rule_test::{Expect, Inside, RuleTest};
 pub use tls::{ClientCertificates, ClientTls, Identity, Roots, ServerMode, ServerTls};
 
 use crate::rules::Ruleset;
+use crate::wire::target::TargetSessionAttrs;
 use mistake::Lines;
 use reader::Reader;
 
@@ -65,8 +66,8 @@ pub struct Config {
 pub struct Overrides {
     /// In place of `[proxy] listen`, unless empty.
     pub listen: Vec<Address>,
-    /// In place of `[proxy] upstream`.
-    pub upstream: Option<Address>,
+    /// In place of `[proxy] upstream`, unless empty.
+    pub upstream: Vec<Address>,
 }
 
 /// How the proxy runs: everything in the file besides the rules.
@@ -76,8 +77,10 @@ pub struct Settings {
     pub listen: Vec<Address>,
     /// Whether other processes may listen in the same places, and share the clients.
     pub reuse_port: bool,
-    /// The server.
-    pub upstream: Address,
+    /// The servers, in the order in which they are tried; never empty, no address twice.
+    pub upstream: Vec<Address>,
+    /// What a server has to be.
+    pub target_session_attrs: TargetSessionAttrs,
     /// Encryption between clients and the proxy, if there may be any.
     pub client_tls: Option<ClientTls>,
     /// Encryption between the proxy and the server, if there may be any.

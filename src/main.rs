@@ -44,9 +44,9 @@ struct File {
     /// Where clients connect, in place of the file's `[proxy] listen`; commas between several.
     #[arg(long, env = "PGABSORB_LISTEN", value_delimiter = ',', value_name = "ADDRESS")]
     listen: Vec<Address>,
-    /// The server, in place of the file's `[proxy] upstream`.
-    #[arg(long, env = "PGABSORB_UPSTREAM", value_parser = Address::of_server, value_name = "ADDRESS")]
-    upstream: Option<Address>,
+    /// The server, in place of the file's `[proxy] upstream`; commas between several.
+    #[arg(long, env = "PGABSORB_UPSTREAM", value_delimiter = ',', value_parser = Address::of_server, value_name = "ADDRESS")]
+    upstream: Vec<Address>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -169,7 +169,7 @@ fn shape(text: &[u8], statement: &Statement) -> Shape {
 /// A text that repeats, or that opens something over and over and closes it as often, takes no more
 /// time than its length allows for: else libFuzzer's own limit ends it.
 fn in_proportion(text: &[u8], syntax: Syntax) {
-    const LENGTH: usize = 256 << 10;
+    const LENGTH: usize = 64 << 10;
     let count = LENGTH / text.len().max(1);
     let (half, other) = text.split_at(text.len() / 2);
     for long in [text.repeat(count), [half.repeat(count), other.repeat(count)].concat()] {

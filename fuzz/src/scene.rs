@@ -6,15 +6,15 @@
 
 use std::sync::{Arc, LazyLock};
 
+use crate::messages::{FROM_CLIENT, FROM_SERVER};
+use crate::model::world::known;
+use crate::support::wire::message;
 use pgabsorb::config::{self, Overrides};
 use pgabsorb::rules::{Origin, Ruleset};
 use pgabsorb::session::Setup;
 use pgabsorb::session::catalog::{Catalog, SharedCatalog};
 use pgabsorb::session::login::ChannelBinding;
-
-use crate::messages::{FROM_CLIENT, FROM_SERVER};
-use crate::model::world::known;
-use crate::support::wire::message;
+use pgabsorb::wire::target::TargetSessionAttrs;
 
 /// Something that happens to a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +78,7 @@ impl Scene {
             catalog: self.catalog(),
             inspect: self.inspect,
             channel_binding: self.channel_binding,
+            target: TargetSessionAttrs::Any,
         }
     }
 

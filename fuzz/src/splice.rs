@@ -7,6 +7,7 @@ use pgabsorb::session::catalog::{Catalog, SharedCatalog};
 use pgabsorb::session::login::ChannelBinding;
 use pgabsorb::session::{Session, Setup};
 use pgabsorb::sql::{self, Encoding, Syntax};
+use pgabsorb::wire::target::TargetSessionAttrs;
 
 use crate::model::world::known;
 use crate::stream::Stream;
@@ -55,6 +56,7 @@ impl Talk {
                 catalog: Arc::new(catalog),
                 inspect: 1 << 20,
                 channel_binding: ChannelBinding::default(),
+                target: TargetSessionAttrs::Any,
             }),
             status,
             recorder: Recorder::default(),

@@ -23,7 +23,7 @@ pub fn run(path: &Path, overrides: &Overrides) -> anyhow::Result<()> {
     let File { config: Config { settings, rules, .. }, fingerprint } =
         reload::read(path, overrides)?;
     let log = logging::start(&settings.log)?;
-    let upstream = settings.upstream.clone();
+    let upstream = list(&settings.upstream);
     let proxy = bind(settings.clone(), rules, log.lost_lines.clone(), fingerprint, inherited)?;
     let addresses = list(&proxy.addresses());
     let admin = proxy.admin_address().map(|it| format!(", admin on {it}")).unwrap_or_default();
@@ -60,7 +60,7 @@ pub(super) fn bind(
     fingerprint: String,
     inherited: Vec<Inherited>,
 ) -> anyhow::Result<Proxy> {
-    raise_descriptor_limit(settings.limits.connections);
+    raise_descriptor_limit(&settings.limits);
     let access = Access::load(&settings)?;
     let proxy = Proxy::bind(Settings {
         listen: settings.listen,
@@ -68,6 +68,7 @@ pub(super) fn bind(
         reuse_port: settings.reuse_port,
         access,
         upstream: settings.upstream,
+        target_session_attrs: settings.target_session_attrs,
         admin_reload: settings.admin.as_ref().is_some_and(|it| it.reload),
         admin: settings.admin.map(|it| it.listen),
         fingerprint,
@@ -79,14 +80,15 @@ pub(super) fn bind(
     Ok(proxy)
 }
 
-/// Two descriptors for each session, and some for the rest: as many as the system lets us have.
-fn raise_descriptor_limit(connections: usize) {
-    let wanted = 2 * connections as u64 + SPARE_DESCRIPTORS;
+/// Two descriptors for each session, one for each client on its way to one, and some for the rest:
+/// as many as the system lets us have.
+fn raise_descriptor_limit(limits: &config::Limits) {
+    let wanted = 2 * limits.connections as u64 + limits.logins as u64 + SPARE_DESCRIPTORS;
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) if limit < wanted => tracing::warn!(
             limit,
             wanted,
-            "fewer descriptors than [limits] connections needs: raise ulimit -n or lower it"
+            "fewer descriptors than [limits] connections and logins need: raise ulimit -n or lower them"
         ),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "the descriptor limit could not be raised"),

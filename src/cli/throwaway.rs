@@ -46,6 +46,12 @@ impl Options {
         self
     }
 
+    /// It starts as a hot standby, of nobody; `pg_promote()` makes it a primary.
+    #[must_use]
+    pub fn standby(self) -> Self {
+        self.file("standby.signal", "")
+    }
+
     /// Adds a file that only the server may read. Settings call it `../name`.
     #[must_use]
     pub fn file(mut self, name: &str, text: &str) -> Self {
@@ -389,6 +395,7 @@ exec 3<&0 </dev/null
     cat "$directory/settings" >>"$data/postgresql.conf" &&
     cat "$directory/hosts" "$data/pg_hba.conf" >"$directory/all_hosts" &&
     mv "$directory/all_hosts" "$data/pg_hba.conf" &&
+    if [ -e "$directory/standby.signal" ]; then mv "$directory/standby.signal" "$data"; fi &&
     exec "$programs/postgres" -D "$data" -p "$port" -h 127.0.0.1 -k "$directory"
 ) >"$directory/server.log" 2>&1 &
 server=$!

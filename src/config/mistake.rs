@@ -109,9 +109,6 @@ pub enum Problem {
         /// What may have been meant.
         hint: Hint,
     },
-    /// Known, and to come in a later version.
-    #[error("{0} is not available in this version")]
-    Unavailable(String),
     /// A key without which the rest is worth nothing.
     #[error("{key} is missing in {section}; write it like {example}")]
     Missing {

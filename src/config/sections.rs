@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use super::{
     Address, Admin, Limits, Log, Overrides, Problem, Settings,
-    reader::{Placed, Reader, Section},
+    reader::{Kind, Placed, Reader, Section},
     shape::{ADMIN, LIMITS, LOG, PROXY},
     tls, value,
 };
@@ -21,12 +21,13 @@ pub(super) fn read(
     let proxy = reader.section(root, &PROXY);
     let listen = read_listen(&proxy, overrides, reader);
     let upstream = read_upstream(&proxy, overrides, reader);
+    let target = reader.value(&proxy, "target_session_attrs", &value::TARGET);
     let reuse_port = reader.value(&proxy, "reuse_port", &value::SWITCH);
     let log = read_log(root, reader);
     let limits = read_limits(root, reader);
     let admin = read_admin(root, &listen, reader);
     let client_tls = tls::read_client(root, reader);
-    let server_tls = tls::read_server(root, upstream.as_ref().map(|it| &it.value), reader);
+    let server_tls = tls::read_server(root, upstream.as_deref().unwrap_or_default(), reader);
     let users = tls::read_users(root, reader);
     if users.is_none() {
         tls::reject_silent_fallback(client_tls.as_ref(), server_tls.as_ref(), reader);
@@ -34,14 +35,17 @@ pub(super) fn read(
 
     let client_tls = client_tls.map(|it| it.value);
     let upstream = upstream?;
-    if listen.iter().chain(admin.as_ref().map(|it| &it.listen)).any(|it| *it == upstream.value) {
-        reader.reject(upstream.at, Problem::Loop(upstream.value.to_string()));
+    for Placed { at, value } in &upstream {
+        if listen.iter().chain(admin.as_ref().map(|it| &it.listen)).any(|it| it == value) {
+            reader.reject(*at, Problem::Loop(value.to_string()));
+        }
     }
     let reuse_port = reuse_port.is_some_and(|it| it.value);
     Some(Settings {
         listen,
         reuse_port,
-        upstream: upstream.value,
+        upstream: upstream.into_iter().map(|it| it.value).collect(),
+        target_session_attrs: target.map(|it| it.value).unwrap_or_default(),
         client_tls,
         server_tls,
         users,
@@ -56,13 +60,7 @@ fn read_listen(
     overrides: &Overrides,
     reader: &mut Reader<'_>,
 ) -> Vec<Address> {
-    let listen = reader.values(proxy, "listen", &value::LISTEN);
-    let mut seen = HashSet::new();
-    for Placed { at, value } in listen.iter().flatten() {
-        if !seen.insert(value) {
-            reader.reject(*at, Problem::Twice { key: "listen", value: value.to_string() });
-        }
-    }
+    let listen = read_addresses(proxy, "listen", &value::LISTEN, reader);
     if !overrides.listen.is_empty() {
         return overrides.listen.clone();
     }
@@ -76,20 +74,32 @@ fn read_upstream(
     proxy: &Section<'_>,
     overrides: &Overrides,
     reader: &mut Reader<'_>,
-) -> Option<Placed<Address>> {
-    let written = match proxy.get("upstream").map(|it| (it.span().start, it.get_ref())) {
-        Some((at, DeValue::Array(_))) => {
-            reader.reject(at, Problem::Unavailable("a list of upstreams".to_owned()));
-            None
-        }
-        _ => reader.value(proxy, "upstream", &value::UPSTREAM),
-    };
-    if let Some(upstream) = &overrides.upstream {
-        let at = written.map_or(proxy.at, |it| it.at);
-        return Some(Placed { at, value: upstream.clone() });
+) -> Option<Vec<Placed<Address>>> {
+    let written = read_addresses(proxy, "upstream", &value::UPSTREAM, reader);
+    if !overrides.upstream.is_empty() {
+        let at = written.iter().flatten().next().map_or(proxy.at, |it| it.at);
+        let placed = |it: &Address| Placed { at, value: it.clone() };
+        return Some(overrides.upstream.iter().map(placed).collect());
     }
     reader.require(proxy, "upstream", "upstream = \"127.0.0.1:5432\"");
-    written
+    written.filter(|it| !it.is_empty())
+}
+
+/// One address or a list of them, none of them twice.
+fn read_addresses(
+    proxy: &Section<'_>,
+    key: &'static str,
+    kind: &Kind<Address>,
+    reader: &mut Reader<'_>,
+) -> Option<Vec<Placed<Address>>> {
+    let addresses = reader.values(proxy, key, kind);
+    let mut seen = HashSet::new();
+    for Placed { at, value } in addresses.iter().flatten() {
+        if !seen.insert(value) {
+            reader.reject(*at, Problem::Twice { key, value: value.to_string() });
+        }
+    }
+    addresses
 }
 
 fn read_log(root: &DeTable<'_>, reader: &mut Reader<'_>) -> Log {

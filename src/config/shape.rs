@@ -1,5 +1,4 @@
-//! Which sections and keys there are. What is to come is known by name, so that a file written for
-//! a later version is refused with a reason instead of half obeyed.
+//! Which sections and keys there are.
 
 use super::{Hint, Problem};
 
@@ -11,8 +10,6 @@ pub(super) struct Shape {
     pub(super) label: &'static str,
     /// What is understood.
     pub(super) keys: &'static [&'static str],
-    /// What is to come: the key, and how a person would name it.
-    pub(super) later: &'static [(&'static str, &'static str)],
 }
 
 impl Shape {
@@ -20,9 +17,6 @@ impl Shape {
     pub(super) fn check(&self, key: &str) -> Option<Problem> {
         if self.keys.contains(&key) {
             return None;
-        }
-        if let Some((_, shown)) = self.later.iter().find(|(it, _)| *it == key) {
-            return Some(Problem::Unavailable((*shown).to_owned()));
         }
         let hint = home(key).unwrap_or_else(|| Hint::of(key, self.keys.iter().copied()));
         Some(Problem::UnknownKey { key: key.to_owned(), section: self.label, hint })
@@ -47,16 +41,11 @@ fn home(key: &str) -> Option<Hint> {
 pub(super) const PROXY: Shape = Shape {
     name: "proxy",
     label: "[proxy]",
-    keys: &["listen", "upstream", "reuse_port"],
-    later: &[("target_session_attrs", "target_session_attrs")],
+    keys: &["listen", "upstream", "target_session_attrs", "reuse_port"],
 };
 
-pub(super) const LOG: Shape = Shape {
-    name: "log",
-    label: "[log]",
-    keys: &["format", "key_values", "file", "level"],
-    later: &[],
-};
+pub(super) const LOG: Shape =
+    Shape { name: "log", label: "[log]", keys: &["format", "key_values", "file", "level"] };
 
 pub(super) const LIMITS: Shape = Shape {
     name: "limits",
@@ -71,28 +60,24 @@ pub(super) const LIMITS: Shape = Shape {
         "drain_delay",
         "drain_timeout",
     ],
-    later: &[],
 };
 
 pub(super) const ADMIN: Shape =
-    Shape { name: "admin", label: "[admin]", keys: &["listen", "reload"], later: &[] };
+    Shape { name: "admin", label: "[admin]", keys: &["listen", "reload"] };
 
 pub(super) const CLIENT_TLS: Shape = Shape {
     name: "client_tls",
     label: "[client_tls]",
     keys: &["mode", "certificate", "key", "ca", "client_certificate"],
-    later: &[],
 };
 
 pub(super) const SERVER_TLS: Shape = Shape {
     name: "server_tls",
     label: "[server_tls]",
     keys: &["mode", "ca", "name", "certificate", "key"],
-    later: &[],
 };
 
-pub(super) const AUTH: Shape =
-    Shape { name: "auth", label: "[auth]", keys: &["mode", "users"], later: &[] };
+pub(super) const AUTH: Shape = Shape { name: "auth", label: "[auth]", keys: &["mode", "users"] };
 
 pub(super) const RULE: Shape = Shape {
     name: "rule",
@@ -117,7 +102,6 @@ pub(super) const RULE: Shape = Shape {
         "reason",
         "test",
     ],
-    later: &[],
 };
 
 /// Not at the top of the file, but under a rule.
@@ -136,11 +120,10 @@ pub(super) const TEST: Shape = Shape {
         "user",
         "application_name",
     ],
-    later: &[],
 };
 
 pub(super) const DEFAULTS: Shape =
-    Shape { name: "defaults", label: "[defaults]", keys: &["action"], later: &[] };
+    Shape { name: "defaults", label: "[defaults]", keys: &["action"] };
 
 pub(super) const SECTIONS: [&Shape; 9] =
     [&PROXY, &CLIENT_TLS, &SERVER_TLS, &AUTH, &LOG, &LIMITS, &ADMIN, &DEFAULTS, &RULE];

@@ -33,7 +33,8 @@ fn tcp(host: &str, port: u16) -> Address {
 fn the_sample_loads_and_lists_the_webhook_key() {
     let Config { settings, rules, .. } = parse(SAMPLE).unwrap();
     assert_eq!(settings.listen, [tcp("127.0.0.1", 7432)]);
-    assert_eq!(settings.upstream, tcp("127.0.0.1", 5432));
+    assert_eq!(settings.upstream, [tcp("127.0.0.1", 5432)]);
+    assert_eq!(settings.target_session_attrs, TargetSessionAttrs::Any);
     assert_eq!(settings.log, Log { format: LogFormat::Text, ..Log::default() });
     assert_eq!(settings.limits, Limits::default());
     let constraint = Constraint {
@@ -84,7 +85,8 @@ fn every_setting_is_read() {
     let text = r#"
         [proxy]
         listen = ["[::]:6000", "unix:/run/pgabsorb:5432"]
-        upstream = "db.internal:5433"
+        upstream = ["db.internal:5433", "unix:/run/postgresql:5432"]
+        target_session_attrs = "read-write"
         reuse_port = true
         [log]
         format = "text"
@@ -105,7 +107,9 @@ fn every_setting_is_read() {
     assert!(settings.reuse_port);
     let socket = Address::Unix { path: "/run/pgabsorb/.s.PGSQL.5432".into() };
     assert_eq!(settings.listen, [tcp("::", 6000), socket]);
-    assert_eq!(settings.upstream, tcp("db.internal", 5433));
+    let socket = "unix:/run/postgresql:5432".parse().unwrap();
+    assert_eq!(settings.upstream, [tcp("db.internal", 5433), socket]);
+    assert_eq!(settings.target_session_attrs, TargetSessionAttrs::ReadWrite);
     let log = Log {
         format: LogFormat::Text,
         key_values: KeyValues::Hash,
@@ -167,11 +171,11 @@ fn every_key_of_a_rule_is_read() {
 #[test]
 fn the_command_line_takes_the_place_of_the_file() {
     let overrides =
-        Overrides { listen: vec![tcp("127.0.0.1", 0)], upstream: Some(tcp("10.0.0.1", 5432)) };
+        Overrides { listen: vec![tcp("127.0.0.1", 0)], upstream: vec![tcp("10.0.0.1", 5432)] };
     for text in ["", PROXY, "[proxy]\nlisten = \"127.0.0.1:1\"\n"] {
         let settings = super::parse(text, &overrides).unwrap().settings;
         assert_eq!(settings.listen, overrides.listen, "{text}");
-        assert_eq!(Some(settings.upstream), overrides.upstream, "{text}");
+        assert_eq!(settings.upstream, overrides.upstream, "{text}");
     }
     let wrong = super::parse("[proxy]\nupstream = \"nowhere\"\n", &overrides).unwrap_err();
     assert_eq!(wrong.len(), 1, "what is overridden is still checked");
@@ -309,16 +313,18 @@ fn each_mistake_in_an_address_has_its_message_and_position() {
             "3:12: upstream is a:1, where the proxy itself listens",
         ),
         (
-            "upstream = [\"a:1\", \"b:1\"]",
-            "2:12: a list of upstreams is not available in this version",
+            "listen = \"b:1\"\nupstream = [\"a:1\", \"b:1\"]",
+            "3:20: upstream is b:1, where the proxy itself listens",
         ),
         ("upstream = \"\"", "2:12: upstream is empty; give it a value or leave the key out"),
         ("upstream = \"a:0\"", r#"2:12: upstream "a:0" has port 0, where no server is"#),
         ("upstream = \"a\"", r#"2:12: upstream "a" has no port; write "host:port""#),
         (
-            "target_session_attrs = \"any\"\nupstream = \"a:1\"",
-            "2:1: target_session_attrs is not available in this version",
+            "target_session_attrs = \"read-wrote\"\nupstream = \"a:1\"",
+            r#"2:24: target_session_attrs "read-wrote" is not known; did you mean "read-write"?"#,
         ),
+        ("upstream = [\"a:1\", \"a:1\"]", r#"2:20: upstream names "a:1" twice"#),
+        ("upstream = []", "2:12: upstream is empty; give it a value or leave the key out"),
     ];
     for (text, expected) in table {
         assert_eq!(mistakes(&format!("[proxy]\n{text}")), [expected], "{text}");

@@ -148,7 +148,7 @@ fn read_clients(section: &Section<'_>, reader: &mut Reader<'_>) -> Option<Client
 
 pub(super) fn read_server(
     root: &DeTable<'_>,
-    upstream: Option<&Address>,
+    upstream: &[Placed<Address>],
     reader: &mut Reader<'_>,
 ) -> Option<ServerTls> {
     let section = reader.section(root, &SERVER_TLS);
@@ -169,7 +169,9 @@ pub(super) fn read_server(
     if mode.verifies() {
         reader.require(&section, "ca", "ca = \"/etc/pgabsorb/root.crt\", or ca = \"system\"");
     }
-    if mode != ServerMode::Prefer && matches!(upstream, Some(Address::Unix { .. })) {
+    if mode != ServerMode::Prefer
+        && upstream.iter().any(|it| matches!(it.value, Address::Unix { .. }))
+    {
         reader.reject(written.at, Problem::EncryptedSocket(mode.as_str()));
     }
     Some(ServerTls { mode, roots: roots.map(|it| it.value), name, identity })

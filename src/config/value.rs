@@ -13,14 +13,20 @@ use crate::rules::{
     Action, AffectedRows, Column, ConstraintGlob, Date, Glob, Returning, RuleId, SYSTEM_SCHEMA,
     Strategy,
 };
+use crate::wire::target::TargetSessionAttrs;
 
 pub(super) const LISTEN: Kind<Address> = text("an address or a list of them", |key, it| {
     it.parse().map_err(|error| invalid(key, it, Reason::Address(error)))
 });
 
-pub(super) const UPSTREAM: Kind<Address> = text("an address", |key, it| {
+pub(super) const UPSTREAM: Kind<Address> = text("an address or a list of them", |key, it| {
     Address::of_server(it).map_err(|error| invalid(key, it, Reason::Address(error)))
 });
+
+pub(super) const TARGET: Kind<TargetSessionAttrs> = text(
+    "\"any\", \"read-write\", \"read-only\", \"primary\", \"standby\" or \"prefer-standby\"",
+    |key, it| word(key, it, &TargetSessionAttrs::ALL.map(|it| (it.as_str(), it))),
+);
 
 pub(super) const ADMIN: Kind<Address> = text("an address", |key, it| {
     let address: Address = it.parse().map_err(|error| invalid(key, it, Reason::Address(error)))?;

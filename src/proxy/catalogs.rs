@@ -1,4 +1,4 @@
-//! What is known of each database's indexes, for a while.
+//! What is known of the indexes of each database of each server, for a while.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +12,16 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(15);
 
 /// The catalogs of the databases in use.
 #[derive(Debug, Default)]
-pub(super) struct Catalogs(Mutex<HashMap<Vec<u8>, Arc<SharedCatalog>>>);
+pub(super) struct Catalogs(Mutex<HashMap<Place, Arc<SharedCatalog>>>);
+
+/// The number of a server, and the name of a database there.
+type Place = (usize, Vec<u8>);
 
 impl Catalogs {
-    /// The catalog that the sessions of a database share.
-    pub(super) fn of(&self, database: &[u8]) -> Arc<SharedCatalog> {
+    /// The catalog that the sessions of a database share, at the server with this number.
+    pub(super) fn of(&self, server: usize, database: &[u8]) -> Arc<SharedCatalog> {
         let mut databases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(databases.entry(database.to_vec()).or_default())
+        Arc::clone(databases.entry((server, database.to_vec())).or_default())
     }
 
     /// Makes old what was learnt; forgets what was old, and databases that nobody uses.

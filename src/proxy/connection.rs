@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::session::login::LoginRefusal;
 use crate::session::output::{Note, Output};
 use crate::session::tally::Tally;
 use crate::session::{ProtocolViolation, Session};
@@ -50,8 +51,8 @@ pub(super) enum End {
     Drained,
     /// The client was not logged in in time.
     NotLoggedIn,
-    /// The client has bound its login to the proxy's certificate, and the server has another one.
-    ChannelBinding,
+    /// The client's login goes no further.
+    Login(LoginRefusal),
 }
 
 /// Where bytes come from.
@@ -83,6 +84,8 @@ pub(super) struct Connection {
     follower: Follower,
     pub(super) client: Side,
     server: Side,
+    /// What was read of the server before there was a session.
+    heard: Vec<u8>,
     /// What was read of the client is not wanted yet.
     holds_back: bool,
     stays: Stays,
@@ -132,9 +135,10 @@ impl Connection {
         follower: Follower,
         client: Socket,
         server: Socket,
+        heard: Vec<u8>,
     ) -> Self {
         let (client, server) = (Side::new(client), Side::new(server));
-        Self { session, follower, client, server, holds_back: false, stays: Stays::On }
+        Self { session, follower, client, server, heard, holds_back: false, stays: Stays::On }
     }
 
     /// Ends where the session is between transactions, from here on.
@@ -237,7 +241,13 @@ impl Connection {
         if self.server.ended || self.server.dry || self.client.is_full() {
             return Ok(false);
         }
-        let Poll::Ready(read) = self.server.read(cx, scratch) else { return Ok(false) };
+        let heard = std::mem::take(&mut self.heard);
+        let read = if heard.is_empty() {
+            let Poll::Ready(read) = self.server.read(cx, scratch) else { return Ok(false) };
+            read
+        } else {
+            &heard
+        };
         notes.read(Peer::Server, read.len());
         let mut unread = std::mem::take(&mut self.server.unread);
         let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
@@ -247,9 +257,8 @@ impl Connection {
             self.server.unread = unread;
             return Ok(true);
         }
-        let input = joined(&mut unread, read);
-        let done = self.session.handle_backend(input, &mut lanes)?;
-        self.server.unread = rest(input, done);
+        let done = self.session.handle_backend(joined(&mut unread, read), &mut lanes)?;
+        self.server.unread = rest(unread, read, done);
         Ok(true)
     }
 
@@ -268,10 +277,9 @@ impl Connection {
             return true;
         }
         let mut unread = std::mem::take(&mut self.client.unread);
-        let input = joined(&mut unread, read);
         let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
-        let done = self.session.handle_frontend(input, &mut lanes);
-        self.client.unread = rest(input, done);
+        let done = self.session.handle_frontend(joined(&mut unread, read), &mut lanes);
+        self.client.unread = rest(unread, read, done);
         if self.stays == Stays::ForOne && done > 0 {
             self.stays = Stays::UntilRest;
         }
@@ -287,7 +295,7 @@ impl Connection {
         let unread = std::mem::take(&mut self.client.unread);
         let mut lanes = Lanes { cx, client: &mut self.client, server: &mut self.server, notes };
         let done = self.session.handle_frontend(&unread, &mut lanes);
-        self.client.unread = rest(&unread, done);
+        self.client.unread = rest(unread, &[], done);
         self.holds_back = !self.session.wants_frontend();
         true
     }
@@ -306,8 +314,8 @@ impl Connection {
     }
 
     fn end(&mut self) -> Option<End> {
-        if self.session.has_refused_login() {
-            return Some(End::ChannelBinding);
+        if let Some(refusal) = self.session.login_refusal() {
+            return Some(End::Login(refusal));
         }
         if let Some(error) = self.client.broken.take_if(|_| self.server.is_flushed()) {
             return Some(End::Client(error));
@@ -463,7 +471,34 @@ fn joined<'a>(unread: &'a mut Vec<u8>, read: &'a [u8]) -> &'a [u8] {
     unread
 }
 
-/// What the session was not done with; usually nothing, which holds no memory.
-fn rest(input: &[u8], done: usize) -> Vec<u8> {
-    input.get(done..).unwrap_or_default().to_vec()
+/// What the session was not done with of what [`joined`] made of the two; usually nothing, which
+/// holds no memory. A message that comes a byte at a time is not copied with each of them.
+fn rest(mut unread: Vec<u8>, read: &[u8], done: usize) -> Vec<u8> {
+    if unread.is_empty() {
+        return read.get(done..).unwrap_or_default().to_vec();
+    }
+    if done > 0 {
+        unread = unread.get(done..).unwrap_or_default().to_vec();
+    }
+    unread
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_piece_by_piece_is_joined_in_place_and_leaves_no_memory() {
+        let mut unread = Vec::with_capacity(64);
+        unread.extend_from_slice(b"Q\0\0");
+        let place = unread.as_ptr();
+        assert_eq!(joined(&mut unread, b"\0"), b"Q\0\0\0");
+        unread = rest(unread, b"\0", 0);
+        assert_eq!((unread.as_ptr(), &*unread), (place, &b"Q\0\0\0"[..]));
+        assert_eq!(joined(&mut unread, b"\x05xH"), b"Q\0\0\0\x05xH");
+        unread = rest(unread, b"\x05xH", 6);
+        assert_eq!(unread, b"H");
+        assert_eq!(rest(unread, b"", 1).capacity(), 0);
+        assert_eq!(rest(Vec::new(), b"XH", 1), b"H");
+    }
 }

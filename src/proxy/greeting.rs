@@ -24,15 +24,18 @@ pub(super) enum Asked {
 }
 
 pub(super) enum Rejected {
-    Closed(&'static str),
+    /// What came is no startup packet; nobody is told, as by the server.
+    Malformed(&'static str),
+    /// The client has left.
+    Left(io::Error),
     /// The handshake failed; the client has been told so by it.
     Handshake(io::Error),
     Refused(Refusal, Socket),
 }
 
 impl From<io::Error> for Rejected {
-    fn from(_: io::Error) -> Self {
-        Self::Closed("the client closed the connection")
+    fn from(error: io::Error) -> Self {
+        Self::Left(error)
     }
 }
 
@@ -54,7 +57,7 @@ pub(super) async fn hear(
     {
         client = encrypt(client, leg).await?;
         if client.alpn() != Some(ALPN) {
-            return Err(Rejected::Closed("TLS began without a request, and without ALPN"));
+            return Err(Rejected::Malformed("TLS began without a request, and without ALPN"));
         }
     }
     let mut asked = Encryption { ssl: client.is_encrypted(), gssenc: client.is_encrypted() };
@@ -62,7 +65,7 @@ pub(super) async fn hear(
         let packet = read_packet(&mut client).await?;
         let body = packet.get(4..).unwrap_or_default();
         let (seen, encrypts) = match StartupPacket::read(body) {
-            None => return Err(Rejected::Closed("the startup packet was too short")),
+            None => return Err(Rejected::Malformed("the startup packet was too short")),
             Some(StartupPacket::Startup(parameters)) => {
                 if tls.is_some_and(|it| it.required) && !client.is_encrypted() {
                     return Err(Rejected::Refused(Refusal::Unencrypted, client));
@@ -99,7 +102,7 @@ struct Encryption {
 
 async fn encrypt(client: Socket, leg: &ClientLeg) -> Result<Socket, Rejected> {
     let Socket::Tcp(stream) = client else {
-        return Err(Rejected::Closed("TLS within TLS"));
+        return Err(Rejected::Malformed("TLS within TLS"));
     };
     leg.accept(stream).await.map(Socket::encrypted).map_err(Rejected::Handshake)
 }
@@ -108,10 +111,13 @@ async fn encrypt(client: Socket, leg: &ClientLeg) -> Result<Socket, Rejected> {
 async fn read_packet(client: &mut Socket) -> Result<Vec<u8>, Rejected> {
     let length = client.read_i32().await?;
     if !startup::LENGTHS.contains(&length) {
-        return Err(Rejected::Closed("the length of the startup packet is out of bounds"));
+        return Err(Rejected::Malformed("invalid length of startup packet"));
     }
+    let rest = u64::try_from(length).unwrap_or_default().saturating_sub(4);
     let mut packet = length.to_be_bytes().to_vec();
-    packet.resize(usize::try_from(length).unwrap_or_default(), 0);
-    client.read_exact(packet.get_mut(4..).unwrap_or_default()).await?;
+    // What is only promised takes no memory.
+    if client.take(rest).read_to_end(&mut packet).await? as u64 != rest {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    }
     Ok(packet)
 }

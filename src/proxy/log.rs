@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::config::KeyValues;
 use crate::session::Session;
+use crate::session::login::LoginRefusal;
 use crate::session::output::{Conflict, Note, Outcome};
 use crate::session::tally::Tally;
 use crate::wire::backend::TransactionStatus;
@@ -61,8 +62,15 @@ impl<'a> SessionLog<'a> {
 
     pub(super) fn ended(&mut self, end: Option<&End>, session: &Session) {
         self.meter.ends(Ending::of(end, session));
+        let violation = session.client_violation();
         let (client, session) = (&*self.client, self.session);
         match end {
+            Some(End::Server | End::ServerLeft | End::ServerLost(_))
+                if let Some(violation) = violation =>
+            {
+                let event = "session ended: the client broke the protocol";
+                tracing::info!(client, session, %violation, "{event}");
+            }
             None => tracing::debug!(client, session, "session ended: stopping"),
             Some(End::Drained) => tracing::debug!(client, session, "session ended: draining"),
             Some(End::Server) => tracing::debug!(client, session, "session ended"),
@@ -73,8 +81,12 @@ impl<'a> SessionLog<'a> {
             Some(End::NotLoggedIn) => {
                 tracing::warn!(client, session, "session ended: the client did not log in in time");
             }
-            Some(End::ChannelBinding) => {
+            Some(End::Login(LoginRefusal::ChannelBinding)) => {
                 tracing::warn!(client, session, "session ended: {}", Refusal::ChannelBinding);
+            }
+            Some(End::Login(LoginRefusal::Target(_))) => {
+                let event = "session ended: the server is not what target_session_attrs asks for";
+                tracing::warn!(client, session, "{event}");
             }
             Some(End::Client(error)) => {
                 tracing::debug!(client, session, %error, "session ended: the client is gone");

@@ -5,6 +5,7 @@
 //! labels, under the lock of its family, which nobody holds while an answer is sent.
 
 mod lifetimes;
+mod servers;
 mod standing;
 mod traffic;
 
@@ -18,6 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::config::Address;
 use crate::rules::{Action, NAME_BYTES, Ruleset, Strategy};
 use crate::session::output::{Conflict, Note, Outcome};
 
@@ -25,7 +27,8 @@ use super::connection::Peer;
 use super::log::{reason, strategy};
 use super::refusal::Refusal;
 
-pub(super) use lifetimes::{Ending, Lifetimes, Present, State};
+pub(super) use lifetimes::{Ending, Lifetimes, Present, State, Unheard};
+pub(super) use servers::Connections;
 pub(super) use standing::Standing;
 pub(super) use traffic::Traffic;
 
@@ -39,10 +42,14 @@ const CONSTRAINT_SERIES: usize = 1000;
 const OTHER: &str = "other";
 
 /// Why clients get no session: what [`Refusal::reason`] may be for them.
-const REFUSALS: [&str; 12] = [
+const REFUSALS: [&str; 16] = [
     "server_unreachable",
     "server_timeout",
+    "server_not_now",
+    "server_unfit",
     "server_tls",
+    "server_lost",
+    "protocol_violation",
     "too_many_sessions",
     "too_many_of_address",
     "too_many_logins",
@@ -78,6 +85,7 @@ pub(super) struct Metrics {
     pub(super) traffic: Traffic,
     refused: Family<Label, Counter>,
     handshakes_failed: Counter,
+    unheard: Family<Label, Counter>,
     draining: Gauge,
     from_client: Counter,
     from_server: Counter,
@@ -122,6 +130,7 @@ impl Metrics {
             traffic: Traffic::register(&mut registry),
             refused: Family::default(),
             handshakes_failed: Counter::default(),
+            unheard: Family::default(),
             draining: Gauge::default(),
             from_client: bytes.get_or_create_owned(&[("direction", "from_client")]),
             from_server: bytes.get_or_create_owned(&[("direction", "from_server")]),
@@ -135,6 +144,9 @@ impl Metrics {
         metrics.register_sessions(bytes);
         for reason in REFUSALS {
             metrics.refused.get_or_create(&[("reason", reason)]).inc_by(0);
+        }
+        for why in Unheard::ALL {
+            metrics.unheard.get_or_create(&[("reason", why.name())]).inc_by(0);
         }
         for result in RELOADS {
             metrics.reloads.get_or_create(&[("result", result)]).inc_by(0);
@@ -207,6 +219,11 @@ impl Metrics {
             self.handshakes_failed.clone(),
         );
         registry.register(
+            "startups_failed",
+            "Clients that were closed, or left, before they had sent a startup packet",
+            self.unheard.clone(),
+        );
+        registry.register(
             "draining",
             "1 if the proxy lets nobody in any more and waits for its sessions",
             self.draining.clone(),
@@ -271,6 +288,11 @@ impl Metrics {
     pub(super) fn not_reloaded(&self) {
         self.reloaded.set(0);
         self.reloads.get_or_create(&[("result", RELOADS[1])]).inc();
+    }
+
+    /// The numbers of the servers, in the same order.
+    pub(super) fn servers(&mut self, servers: &[Address]) -> Vec<Connections> {
+        Connections::register(&mut self.registry, servers)
     }
 
     /// What is known elsewhere is asked for whenever the numbers are.
@@ -341,6 +363,11 @@ impl Metrics {
     /// Counts a client that did not get through the TLS handshake.
     pub(super) fn handshake_failed(&self) {
         self.handshakes_failed.inc();
+    }
+
+    /// Counts a client that has not said what it wants.
+    pub(super) fn unheard(&self, why: Unheard) {
+        self.unheard.get_or_create(&[("reason", why.name())]).inc();
     }
 
     /// The proxy is on its way to its end.

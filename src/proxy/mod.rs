@@ -29,6 +29,7 @@ mod status;
 mod stopping;
 pub mod tls;
 mod upstream;
+mod upstreams;
 
 use std::io;
 use std::num::NonZero;
@@ -46,6 +47,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{Address, KeyValues, Limits};
 use crate::rules::Ruleset;
+use crate::wire::target::TargetSessionAttrs;
 
 use access::Access;
 use admin::Admin;
@@ -64,6 +66,7 @@ use socket::{Detached, Listener, Sharing, Socket};
 use status::History;
 pub(crate) use status::reasons::explain as meaning;
 use stopping::Stopping;
+use upstreams::Upstreams;
 
 /// Connections that may wait for a worker to take them over; behind them, nothing is accepted.
 const ARRIVALS: usize = 256;
@@ -86,8 +89,10 @@ pub struct Settings {
     pub inherited: Vec<Inherited>,
     /// Whether other processes may listen in the same places, and share the clients.
     pub reuse_port: bool,
-    /// The server.
-    pub upstream: Address,
+    /// The servers, in the order in which they are tried.
+    pub upstream: Vec<Address>,
+    /// What a server has to be.
+    pub target_session_attrs: TargetSessionAttrs,
     /// Encryption on both legs, and the users that the proxy makes sure of.
     pub access: Access,
     /// Where health and metrics are told, if anywhere.
@@ -128,7 +133,7 @@ pub enum StartError {
 /// What all sessions see.
 #[derive(Debug)]
 struct Shared {
-    upstream: Address,
+    upstreams: Upstreams,
     access: ArcSwap<Access>,
     limits: Limits,
     rulings: Arc<Rulings>,
@@ -179,13 +184,15 @@ impl Proxy {
         let mut metrics = Metrics::new(&settings.rules);
         metrics.read_from(&settings.fingerprint);
         let rulings = Arc::new(Rulings::new(settings.rules));
+        let connections = metrics.servers(&settings.upstream);
+        let servers = settings.upstream.into_iter().zip(connections);
         metrics.also(Standing {
             rulings: Arc::clone(&rulings),
             lost_lines: settings.lost_lines.clone(),
             limit: settings.limits.connections,
         });
         let shared = Arc::new(Shared {
-            upstream: settings.upstream,
+            upstreams: Upstreams::new(servers, settings.target_session_attrs),
             access: ArcSwap::from_pointee(settings.access),
             places: Places::new(settings.limits),
             limits: settings.limits,

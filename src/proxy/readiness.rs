@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::refusal::Refusal;
-use super::upstream::reach;
+use super::upstream::{Search, reach};
 
 /// How long the server may take to accept a connection, where `[limits] connect_timeout` is not
 /// shorter.
@@ -40,9 +40,21 @@ impl Readiness {
             return answer.reached.clone();
         }
         // PostgreSQL logs nothing of a connection that sends nothing, unless log_connections is on.
-        let reached = reach(shared, TIMEOUT.min(shared.limits.connect_timeout)).await;
-        let reached = reached.map(drop).map_err(Arc::new);
+        let limit = TIMEOUT.min(shared.limits.connect_timeout);
+        let reached = reach_any(shared, limit).await.map_err(Arc::new);
         *known = Some(Answer { until: Instant::now() + LIFETIME, reached: reached.clone() });
         reached
     }
+}
+
+/// Whether some server can be reached.
+async fn reach_any(shared: &Shared, limit: Duration) -> Result<(), Refusal> {
+    let mut search = Search::new(shared);
+    while let Some(server) = search.next() {
+        match reach(shared, server, limit).await {
+            Ok(_) => return Ok(()),
+            Err(refusal) => search.refused(refusal),
+        }
+    }
+    Err(search.refusal())
 }

@@ -7,6 +7,8 @@ use thiserror::Error;
 
 use crate::auth;
 use crate::wire::backend::SqlState;
+use crate::wire::frame::BadLength;
+use crate::wire::target::{Attributes, TargetSessionAttrs};
 
 /// What a client is told when the proxy itself cannot go on.
 ///
@@ -18,6 +20,13 @@ pub(super) enum Refusal {
     Unreachable(String, io::Error),
     #[error("pgabsorb could not connect to the server at {0} within {1:?}")]
     ConnectTimeout(String, Duration),
+    /// It starts, stops or recovers, as it says.
+    #[error("the server at {0} takes nobody for now: {1}")]
+    NotNow(String, String),
+    #[error("the server at {server} is not what target_session_attrs = \"{}\" asks for: it is {}", target.as_str(), what(*attributes))]
+    Unfit { server: String, target: TargetSessionAttrs, attributes: Attributes },
+    #[error("pgabsorb found none of its servers to be what it needs: {}", list(.0))]
+    None(Vec<Self>),
     #[error("sorry, too many clients already: pgabsorb has {0} sessions, the limit of rules.toml")]
     Full(usize),
     #[error(
@@ -60,6 +69,8 @@ pub(super) enum Refusal {
     NotVerified { user: String, why: auth::Refused },
     #[error("expected SASL response, got message type {0}")]
     NoAnswer(u8),
+    #[error("invalid message length: {0}")]
+    AnswerLength(BadLength),
     #[error("pgabsorb could not log in at the server: {0}")]
     Login(auth::LoginError),
     #[error(
@@ -85,11 +96,22 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Why none of the servers would do.
+    pub(super) fn of_all(mut refusals: Vec<Self>) -> Self {
+        match refusals.pop() {
+            Some(last) if refusals.is_empty() || matches!(last, Self::Stopping) => last,
+            last => Self::None(refusals.into_iter().chain(last).collect()),
+        }
+    }
+
     /// The label in metrics.
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Unreachable(..) => "server_unreachable",
             Self::ConnectTimeout(..) => "server_timeout",
+            Self::NotNow(..) => "server_not_now",
+            Self::Unfit { .. } => "server_unfit",
+            Self::None(refusals) => refusals.last().map_or("server_unreachable", Self::reason),
             Self::Full(_) => "too_many_sessions",
             Self::FullAddress(_) => "too_many_of_address",
             Self::FullLogins(_) => "too_many_logins",
@@ -101,7 +123,10 @@ impl Refusal {
             Self::Unencrypted => "unencrypted",
             Self::NoServerTls(_) | Self::ServerTls(..) => "server_tls",
             Self::ChannelBinding => "channel_binding",
-            Self::NotVerified { .. } | Self::NoAnswer(_) | Self::Protocol(_) => "not_authenticated",
+            Self::NotVerified { .. }
+            | Self::NoAnswer(_)
+            | Self::AnswerLength(_)
+            | Self::Protocol(_) => "not_authenticated",
             Self::Login(_) | Self::NeedsPassword | Self::Method(_) | Self::Unverified => {
                 "server_login"
             }
@@ -115,6 +140,9 @@ impl Refusal {
         SqlState(*match self {
             Self::Unreachable(..)
             | Self::ConnectTimeout(..)
+            | Self::NotNow(..)
+            | Self::Unfit { .. }
+            | Self::None(_)
             | Self::NoServerTls(_)
             | Self::ServerTls(..) => b"57P03",
             Self::Full(_) | Self::FullAddress(_) | Self::FullLogins(_) => b"53300",
@@ -122,6 +150,7 @@ impl Refusal {
             Self::Stopping => b"57P01",
             Self::Violation(_)
             | Self::NoAnswer(_)
+            | Self::AnswerLength(_)
             | Self::NotVerified { why: auth::Refused::Malformed, .. } => b"08P01",
             Self::ServerLost(_) => b"08006",
             Self::NotLoggedIn => b"57014",
@@ -136,4 +165,21 @@ impl Refusal {
             Self::NoRandomNumbers => b"58000",
         })
     }
+}
+
+/// What a server says that it is.
+fn what(attributes: Attributes) -> &'static str {
+    match (attributes.in_hot_standby, attributes.default_transaction_read_only) {
+        (Some(true), _) => "a standby",
+        (Some(false), Some(true)) => "a primary whose transactions are read-only by default",
+        (Some(false), _) => "a primary",
+        (None, _) => {
+            "older than PostgreSQL 14 and does not say what it is, which the proxy asks only where \
+             [auth] mode = \"scram\""
+        }
+    }
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -182,6 +182,8 @@ fn warn_of_expired(rules: &Ruleset, is_one: impl Fn(&Rule) -> bool) {
 #[derive(Debug)]
 pub(super) struct Follower {
     rulings: Arc<Rulings>,
+    /// The number of the server.
+    server: usize,
     /// None where no rule ever applies.
     database: Option<Box<[u8]>>,
     generation: u64,
@@ -189,10 +191,14 @@ pub(super) struct Follower {
 
 impl Follower {
     /// The newest, for a session that begins like this; a replication connection has no rules.
-    pub(super) fn new(rulings: &Arc<Rulings>, parameters: &StartupParameters) -> Self {
+    pub(super) fn new(
+        rulings: &Arc<Rulings>,
+        server: usize,
+        parameters: &StartupParameters,
+    ) -> Self {
         let generation = rulings.generation.load(Ordering::Acquire);
         let database = (!parameters.replication).then(|| cut(&parameters.database).into());
-        Self { rulings: Arc::clone(rulings), database, generation }
+        Self { rulings: Arc::clone(rulings), server, database, generation }
     }
 
     /// Brings the session up to date where it is between transactions.
@@ -203,7 +209,7 @@ impl Follower {
             return;
         };
         let ruling = self.rulings.current();
-        if session.adopt(&ruling.rules, &ruling.catalogs.of(database)) {
+        if session.adopt(&ruling.rules, &ruling.catalogs.of(self.server, database)) {
             self.generation = generation;
         }
     }

@@ -188,12 +188,7 @@ impl Listener {
     /// still answers is an error.
     pub(super) async fn bind(address: &Address, sharing: Sharing) -> io::Result<Self> {
         match address {
-            Address::Tcp { host, port } if sharing == Sharing::Shared => {
-                share(host, *port).await.map(Self::Tcp)
-            }
-            Address::Tcp { host, port } => {
-                Ok(Self::Tcp(TcpListener::bind((host.as_str(), *port)).await?))
-            }
+            Address::Tcp { host, port } => listen(host, *port, sharing).await.map(Self::Tcp),
             Address::Unix { path } => {
                 remove_stale(path).await?;
                 Ok(Self::Unix { listener: UnixListener::bind(path)?, path: path.clone() })
@@ -242,14 +237,14 @@ impl Drop for Listener {
     }
 }
 
-/// Listens beside whoever else does so at the first address that a name stands for and that can be
-/// had, as [`TcpListener::bind`] does alone.
-async fn share(host: &str, port: u16) -> io::Result<TcpListener> {
+/// Listens at the first address that a name stands for and that can be had, as
+/// [`TcpListener::bind`] does with a shorter queue.
+async fn listen(host: &str, port: u16, sharing: Sharing) -> io::Result<TcpListener> {
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in tokio::net::lookup_host((host, port)).await? {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
-        socket.set_reuseport(true)?;
+        socket.set_reuseport(sharing == Sharing::Shared)?;
         match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
             Ok(listener) => return Ok(listener),
             Err(error) => failed = error,
@@ -258,8 +253,9 @@ async fn share(host: &str, port: u16) -> io::Result<TcpListener> {
     Err(failed)
 }
 
-/// Clients that the system lets wait to be accepted, as [`TcpListener::bind`] asks for.
-const BACKLOG: u32 = 1024;
+/// Clients that may wait to be accepted: as many as the system allows (`net.core.somaxconn`). One
+/// for whom there is no room waits a second before it tries again, so a crowd must not fill it.
+const BACKLOG: u32 = 65_535;
 
 async fn remove_stale(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {

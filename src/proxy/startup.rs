@@ -4,27 +4,31 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::SemaphorePermit;
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::auth::Binding;
 use crate::rules::{NAME_BYTES, Origin};
-use crate::session::login::ChannelBinding;
+use crate::session::login::{ChannelBinding, LoginRefusal};
 use crate::session::{Session, Setup};
 use crate::wire::build;
 use crate::wire::startup::StartupParameters;
+use crate::wire::target::TargetSessionAttrs;
 
 use super::access::Access;
 use super::connection::{Connection, End};
 use super::greeting::{self, Asked, Greeting, Rejected};
 use super::log::SessionLog;
-use super::login::{Failed, Login};
-use super::metrics::{Ending, Present, State};
+use super::login::{Failed, Known, Login};
+use super::metrics::{Ending, Present, State, Unheard};
 use super::refusal::Refusal;
 use super::ruling::Follower;
 use super::socket::Socket;
+use super::upstream::{Missed, Reached, Search};
+use super::upstreams::Server;
 use super::{Shared, upstream};
 
 /// How long a client's input is read and dropped after the last word to it, so that closing the
@@ -46,12 +50,12 @@ pub(super) async fn serve(
         Ok(places) => places,
         Err(refusal) => return Box::pin(refuse(&shared, client, &refusal)).await,
     };
-    let startup_timeout = shared.limits.startup_timeout;
+    let deadline = Instant::now() + shared.limits.startup_timeout;
     let access = shared.access.load_full();
-    let Some(heard) = Box::pin(hear(&shared, client, &access)).await else { return };
+    let Some(heard) = Box::pin(hear(&shared, client, &access, deadline)).await else { return };
     match heard {
         Ok(Ok(Greeting { client, packet, asked: Asked::Session(parameters) })) => {
-            let arrival = Arrival { client, packet, parameters, peer, access, login };
+            let arrival = Arrival { client, packet, parameters, peer, access, login, deadline };
             session(&shared, &scratch, arrival).await;
         }
         Ok(Ok(Greeting { client, packet, asked: Asked::Cancel })) => {
@@ -64,11 +68,18 @@ pub(super) async fn serve(
             shared.metrics.handshake_failed();
             tracing::info!(client = peer, %error, "a client's TLS handshake failed");
         }
-        Ok(Err(Rejected::Closed(reason))) => {
-            tracing::debug!(client = peer, reason, "closed at start-up");
+        Ok(Err(Rejected::Malformed(reason))) => {
+            shared.metrics.unheard(Unheard::Malformed);
+            tracing::info!(client = peer, reason, "a client was closed at start-up");
+        }
+        Ok(Err(Rejected::Left(error))) => {
+            shared.metrics.unheard(Unheard::Left);
+            tracing::debug!(client = peer, %error, "a client left at start-up");
         }
         Err(_) => {
-            tracing::debug!(client = peer, "closed: no startup packet within {startup_timeout:?}");
+            shared.metrics.unheard(Unheard::TimedOut);
+            let reason = format!("no startup packet within {:?}", shared.limits.startup_timeout);
+            tracing::info!(client = peer, reason, "a client was closed at start-up");
         }
     }
 }
@@ -78,10 +89,11 @@ async fn hear(
     shared: &Shared,
     client: Socket,
     access: &Access,
+    deadline: Instant,
 ) -> Option<Result<Result<Greeting, Rejected>, Elapsed>> {
     let hearing = async {
         let mut hearing = pin!(greeting::hear(client, access.tls.client.as_ref()));
-        let heard = timeout(shared.limits.startup_timeout, hearing.as_mut());
+        let heard = timeout_at(deadline, hearing.as_mut());
         match shared.draining.or(heard).await {
             Some(heard) => heard,
             // Whoever says nothing does not hold up the end.
@@ -100,17 +112,19 @@ struct Arrival<'a> {
     access: Arc<Access>,
     /// Its place among those that are not logged in.
     login: SemaphorePermit<'a>,
+    /// When it is to be.
+    deadline: Instant,
 }
 
 async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arrival<'_>) {
-    let Arrival { mut client, packet, parameters, peer, access, login } = arrival;
+    let Arrival { mut client, packet, parameters, peer, access, login, deadline } = arrival;
     let permit = match shared.places.session() {
         Ok(permit) => permit,
         Err(refusal) => return Box::pin(refuse(shared, client, &refusal)).await,
     };
-    let begun = Box::pin(begin(shared, &access, &mut client, &packet, &parameters)).await;
-    let server = match begun {
-        Ok(server) => server,
+    let begun = Box::pin(begin(shared, &access, &mut client, &packet, &parameters, deadline)).await;
+    let Reached { socket, heard, server } = match begun {
+        Ok(reached) => reached,
         Err(failed) => {
             drop(permit);
             return Box::pin(fail(shared, client, &peer, failed)).await;
@@ -120,27 +134,30 @@ async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arriva
     drop(packet);
     if !parameters.is_protocol_3() {
         present.stands(State::Unread);
-        Box::pin(splice(shared, client, server)).await;
+        Box::pin(splice(shared, client, socket, &heard)).await;
         return present.ends(Ending::Unread);
     }
-    let channel_binding = channel_binding(&access, &client, &server);
-    let session = Session::new(setup(shared, &parameters, channel_binding));
-    let follower = Follower::new(&shared.rulings, &parameters);
+    let channel_binding = channel_binding(&access, &client, &socket);
+    let session =
+        Session::new(setup(shared, server, &parameters, channel_binding, access.users.is_some()));
+    let follower = Follower::new(&shared.rulings, server.number, &parameters);
     drop((parameters, access));
     // Moved as a pointer: each place that it is moved through would be as large as it is.
-    let connection = Box::new(Connection::new(session, follower, client, server));
-    run(shared, scratch, connection, Place { present, permit, login }, peer).await;
+    let connection = Box::new(Connection::new(session, follower, client, socket, heard));
+    let place = Place { present, permit, login, deadline, server };
+    run(shared, scratch, connection, place, peer).await;
 }
 
 /// A connection to the server, on which the client is logged in where that is for the proxy to do.
-async fn begin(
-    shared: &Shared,
+async fn begin<'a>(
+    shared: &'a Shared,
     access: &Access,
     client: &mut Socket,
     packet: &[u8],
     parameters: &StartupParameters,
-) -> Result<Socket, Failed> {
-    let Some(users) = &access.users else { return Ok(upstream::connect(shared, packet).await?) };
+    deadline: Instant,
+) -> Result<Reached<'a>, Failed> {
+    let Some(users) = &access.users else { return upstream::connect(shared, packet).await };
     if !parameters.is_protocol_3() {
         return Err(Refusal::Protocol(parameters.version).into());
     }
@@ -148,17 +165,42 @@ async fn begin(
     let clients_end = leg.map_or(Binding::None, |leg| leg.end_point.clone());
     let login = Login { client, user: cut(&parameters.user), clients_end };
     let logging_in = async {
-        let known = login.verify(users).await?;
-        let mut server = upstream::connect(shared, packet).await?;
-        let is_sure = access.tls.server.as_ref().is_some_and(|leg| leg.mode.verifies());
-        known.log_in(&mut server, is_sure || shared.upstream.is_local()).await?;
-        Ok(server)
+        let mut known = login.verify(users).await?;
+        let target = shared.upstreams.target;
+        match log_in(shared, &mut known, packet, target).await {
+            Err(Failed::Refused(_)) if target.at_least() != target => {
+                log_in(shared, &mut known, packet, target.at_least()).await
+            }
+            logged_in => logged_in,
+        }
     };
-    match shared.stopping.or(timeout(shared.limits.startup_timeout, logging_in)).await {
+    match shared.stopping.or(timeout_at(deadline, logging_in)).await {
         None => Err(Refusal::Stopping.into()),
         Some(Err(_)) => Err(Refusal::NotLoggedIn.into()),
         Some(Ok(ended)) => ended,
     }
+}
+
+/// Logs a client in at the first server that is what is wanted.
+async fn log_in<'a>(
+    shared: &'a Shared,
+    known: &mut Known<'_>,
+    packet: &[u8],
+    wanted: TargetSessionAttrs,
+) -> Result<Reached<'a>, Failed> {
+    let mut search = Search::new(shared);
+    while let Some(server) = search.next() {
+        let at_server = async {
+            let mut socket = upstream::greet(shared, server, packet).await?;
+            let heard = known.log_in(shared, wanted, server, &mut socket).await?;
+            Ok(Reached { socket, heard, server })
+        };
+        match at_server.await {
+            Ok(reached) => return Ok(reached),
+            Err(missed) => search.missed(missed)?,
+        }
+    }
+    Err(search.refusal().into())
 }
 
 /// Ends a client that got no session.
@@ -193,13 +235,18 @@ struct Place<'a> {
     permit: SemaphorePermit<'a>,
     /// Until it is logged in.
     login: SemaphorePermit<'a>,
+    /// When it is to be.
+    deadline: Instant,
+    server: &'a Server,
 }
 
 /// A replication connection has no rules.
 fn setup(
     shared: &Shared,
+    server: &Server,
     parameters: &StartupParameters,
     channel_binding: ChannelBinding,
+    users: bool,
 ) -> Setup {
     let (database, user) = (cut(&parameters.database), cut(&parameters.user));
     let ruling = shared.rulings.current();
@@ -211,9 +258,11 @@ fn setup(
             application_name: String::new(),
         },
         rules: if parameters.replication { Arc::default() } else { rules },
-        catalog: ruling.catalogs.of(database),
+        catalog: ruling.catalogs.of(server.number, database),
         inspect: shared.limits.inspect,
         channel_binding,
+        // Where the proxy logs in by itself, it has made sure.
+        target: if users { TargetSessionAttrs::Any } else { shared.upstreams.target },
     }
 }
 
@@ -229,8 +278,9 @@ async fn run(
     place: Place<'_>,
     peer: String,
 ) {
-    let Place { present, permit, login } = place;
+    let Place { present, permit, login, deadline, server } = place;
     let mut log = SessionLog::new(shared, present, peer);
+    let login = (login, deadline, server);
     let running = run_to_end(shared, &mut connection, scratch, &mut log, login);
     let end = shared.stopping.or(running).await;
     log.ended(end.as_ref(), &connection.session);
@@ -240,7 +290,12 @@ async fn run(
         Some(End::ServerLost(error)) => Some(Refusal::ServerLost(error)),
         Some(End::Violation(violation)) => Some(Refusal::Violation(violation)),
         Some(End::NotLoggedIn) => Some(Refusal::NotLoggedIn),
-        Some(End::ChannelBinding) => Some(Refusal::ChannelBinding),
+        Some(End::Login(LoginRefusal::ChannelBinding)) => Some(Refusal::ChannelBinding),
+        Some(End::Login(LoginRefusal::Target(attributes))) => {
+            let target = shared.upstreams.target;
+            let server = server.address.to_string();
+            Some(Refusal::Unfit { server, target, attributes })
+        }
         Some(End::Drained) | None => Some(Refusal::Stopping),
     };
     let last_word = last_word.filter(|_| connection.can_address_client());
@@ -258,12 +313,19 @@ async fn run_to_end(
     connection: &mut Connection,
     scratch: &super::Scratch,
     log: &mut SessionLog<'_>,
-    login: SemaphorePermit<'_>,
+    (login, deadline, server): (SemaphorePermit<'_>, Instant, &Server),
 ) -> End {
-    match timeout(shared.limits.startup_timeout, connection.log_in(scratch, log)).await {
-        Ok(Some(end)) => return end,
-        Ok(None) => {}
+    let logged_in = timeout_at(deadline, connection.log_in(scratch, log)).await;
+    let attributes = connection.session.attributes();
+    match logged_in {
         Err(_) => return End::NotLoggedIn,
+        Ok(None | Some(End::Login(LoginRefusal::Target(_)))) => {
+            server.has_said(shared.upstreams.target, attributes);
+        }
+        Ok(Some(_)) => {}
+    }
+    if let Ok(Some(end)) = logged_in {
+        return end;
     }
     drop(login);
     if shared.draining.is_said() {
@@ -301,27 +363,43 @@ async fn close(mut client: Socket, last_word: Option<&Refusal>) {
     }
 }
 
-/// Passes a CancelRequest on, and closes the client's connection only after the server has closed
-/// its own: libpq takes that as the sign that the request was processed.
+/// Passes a CancelRequest on, to every server, since it does not say which it is for; those that have
+/// no such process ignore it. Closes the client's connection only after the servers have
+/// closed theirs: libpq takes that as the sign that the request was processed.
 async fn cancel(shared: &Shared, client: Socket, packet: &[u8]) {
-    let forward = async {
-        let mut server = upstream::connect(shared, packet).await?;
-        let gone = |error| Refusal::Unreachable(shared.upstream.to_string(), error);
-        tokio::io::copy(&mut server, &mut tokio::io::sink()).await.map_err(gone)
-    };
-    let forwarded = timeout(CANCEL_TIMEOUT, forward);
-    let Some(forwarded) = shared.stopping.or(forwarded).await else { return };
-    match forwarded {
-        Ok(Ok(_)) => {}
-        Ok(Err(refusal)) => tracing::warn!(%refusal, "a cancel request could not be passed on"),
-        Err(_) => tracing::warn!("the server did not close a cancel request's connection in time"),
+    let servers = shared.upstreams.servers();
+    let forwarded = join_all(servers.iter().map(|server| forward_cancel(shared, server, packet)));
+    if shared.stopping.or(forwarded).await.is_some() {
+        close(client, None).await;
     }
-    close(client, None).await;
+}
+
+async fn forward_cancel(shared: &Shared, server: &Server, packet: &[u8]) {
+    let forward = async {
+        let mut socket = upstream::greet(shared, server, packet).await?;
+        let gone = |error| Missed::Here(Refusal::Unreachable(server.address.to_string(), error));
+        tokio::io::copy(&mut socket, &mut tokio::io::sink()).await.map_err(gone)
+    };
+    let address = &server.address;
+    match timeout(CANCEL_TIMEOUT, forward).await {
+        Ok(Err(Missed::Here(refusal))) => {
+            tracing::warn!(%refusal, "a cancel request could not be passed on");
+        }
+        // Closed, or stopping.
+        Ok(_) => {}
+        Err(_) => {
+            let event = "the server did not close a cancel request's connection in time";
+            tracing::warn!(server = %address, "{event}");
+        }
+    }
 }
 
 /// A connection whose protocol the server will refuse in its own words: the bytes are not looked
 /// at.
-async fn splice(shared: &Shared, mut client: Socket, mut server: Socket) {
+async fn splice(shared: &Shared, mut client: Socket, mut server: Socket, heard: &[u8]) {
+    if let Err(error) = client.write_all(heard).await {
+        return tracing::debug!(%error, "a connection of another protocol broke");
+    }
     let copying = tokio::io::copy_bidirectional(&mut client, &mut server);
     if let Some(Err(error)) = shared.stopping.or(copying).await {
         tracing::debug!(%error, "a connection of another protocol broke");

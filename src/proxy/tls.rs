@@ -52,7 +52,8 @@ pub(super) struct ClientLeg {
 pub(super) struct ServerLeg {
     pub(super) mode: ServerMode,
     connector: TlsConnector,
-    name: ServerName<'static>,
+    /// Whom the certificate has to be for, if not for the host.
+    name: Option<String>,
 }
 
 /// Why a connection cannot be encrypted as the rules file says.
@@ -91,14 +92,10 @@ impl Tls {
     pub fn load(
         client: Option<&ClientTls>,
         server: Option<&ServerTls>,
-        upstream: &Address,
+        upstreams: &[Address],
     ) -> Result<Self, TlsError> {
         let client = client.map(ClientLeg::load).transpose()?;
-        let server = match (server, upstream) {
-            // PostgreSQL has no TLS there, and nobody in between.
-            (None, _) | (_, Address::Unix { .. }) => None,
-            (Some(server), Address::Tcp { host, .. }) => Some(ServerLeg::load(server, host)?),
-        };
+        let server = server.map(|it| ServerLeg::load(it, upstreams)).transpose()?;
         Ok(Self { client, server })
     }
 
@@ -157,9 +154,8 @@ impl ClientLeg {
 }
 
 impl ServerLeg {
-    fn load(settings: &ServerTls, host: &str) -> Result<Self, TlsError> {
+    fn load(settings: &ServerTls, upstreams: &[Address]) -> Result<Self, TlsError> {
         const SECTION: &str = "[server_tls]";
-        let name = settings.name.as_deref().unwrap_or(host);
         let verifier = Verifier::load(settings)?;
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&VERSIONS)
@@ -178,14 +174,31 @@ impl ServerLeg {
         // PostgreSQL before 17 has never heard of it, and ignores it.
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.resumption = rustls::client::Resumption::disabled();
-        let name =
-            ServerName::try_from(name.to_owned()).map_err(|_| TlsError::Name(name.to_owned()))?;
-        Ok(Self { mode: settings.mode, connector: TlsConnector::from(Arc::new(config)), name })
+        let connector = TlsConnector::from(Arc::new(config));
+        let leg = Self { mode: settings.mode, connector, name: settings.name.clone() };
+        for upstream in upstreams {
+            leg.name_of(upstream)?;
+        }
+        Ok(leg)
     }
 
-    /// The handshake with the server.
-    pub(super) async fn connect(&self, server: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        Ok(TlsStream::Client(self.connector.connect(self.name.clone(), server).await?))
+    /// The handshake with the server at this address.
+    pub(super) async fn connect(
+        &self,
+        server: TcpStream,
+        address: &Address,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = self.name_of(address).map_err(io::Error::other)?;
+        let name = name.ok_or_else(|| io::Error::other("it is not a TCP address"))?;
+        Ok(TlsStream::Client(self.connector.connect(name, server).await?))
+    }
+
+    /// Whom the certificate of the server at an address has to be for. PostgreSQL has no TLS on a
+    /// Unix-domain socket, and there is nobody in between.
+    fn name_of(&self, address: &Address) -> Result<Option<ServerName<'static>>, TlsError> {
+        let Address::Tcp { host, .. } = address else { return Ok(None) };
+        let name = self.name.as_ref().unwrap_or(host).clone();
+        ServerName::try_from(name.clone()).map(Some).map_err(|_| TlsError::Name(name))
     }
 }
 

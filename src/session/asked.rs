@@ -84,8 +84,8 @@ impl Asked {
         })
     }
 
-    pub(super) fn rows(&self) -> Option<u32> {
-        self.insert().and_then(rows_requested)
+    pub(super) fn rows(&self, server_version: u32) -> Option<u32> {
+        self.insert().and_then(|insert| rows_requested(insert, server_version))
     }
 
     pub(super) fn fingerprint(&self) -> Option<u64> {
@@ -97,8 +97,8 @@ impl Asked {
 }
 
 /// How many rows a statement means to insert, where its text says so.
-pub(super) fn rows_requested(insert: &Insert) -> Option<u32> {
-    match insert.rows {
+pub(super) fn rows_requested(insert: &Insert, server_version: u32) -> Option<u32> {
+    match insert.rows_at(server_version) {
         Rows::One => Some(1),
         Rows::Several(rows) => Some(rows),
         Rows::Calls | Rows::Query => None,

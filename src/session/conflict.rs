@@ -73,7 +73,7 @@ impl Session {
                 }
                 _ => (Asked::Unclassified, Again::Not),
             },
-            Failed::Unasked => (Asked::Unclassified, Again::Not),
+            Failed::OutOfStep { .. } | Failed::Unasked => (Asked::Unclassified, Again::Not),
         };
         let (scope, replies) = self.scope(&again, segment);
         let fields = ErrorFields::new(frame.body());
@@ -180,15 +180,21 @@ impl Session {
             None if index.is_some() || !may_be_listed => return Err(Reason::NotListed),
             _ => {}
         }
+        let fields = ErrorFields::new(held.error_body());
         let answer = recovery::judge(&Situation {
-            fields: ErrorFields::new(held.error_body()),
+            fields,
             constraint: &constraint,
             index,
             in_step: self.ledger.is_sure(),
-            reply_to: if held.whole { held.asked.reply_to() } else { ReplyTo::TooLarge },
+            reply_to: match held.asked.reply_to() {
+                _ if !held.whole => ReplyTo::TooLarge,
+                _ if !fields.is_well_formed() => ReplyTo::Unclassified,
+                reply_to => reply_to,
+            },
             result_sent: held.result_sent,
             status: self.status,
             scope: held.scope,
+            server_version: self.server_version,
             rule,
         });
         match (rule, answer) {
@@ -203,7 +209,7 @@ impl Session {
                     let (text, insert) = redo::subject(held).ok_or(Reason::Unclassified)?;
                     held.clause = self.clause((text, insert), rule, &catalog, index)?;
                 }
-                held.told_rows = told_rows(rule, held.asked.insert());
+                held.told_rows = told_rows(rule, held.asked.insert(), self.server_version);
                 Ok((rule.action, answer))
             }
         }
@@ -230,7 +236,7 @@ impl Session {
             backend_pid: self.backend_pid,
             transaction_status: self.status,
             statement: asked.kind(),
-            rows_requested: asked.rows(),
+            rows_requested: asked.rows(self.server_version),
             rows_inserted: None,
             fingerprint: asked.fingerprint(),
         }
@@ -255,11 +261,11 @@ impl Session {
 /// The number of rows that the client is told in the place of the true one, if the rule wants that.
 ///
 /// With RETURNING the rows themselves tell; what updates the rows that are there counts them.
-pub(super) fn told_rows(rule: &Rule, insert: Option<&Insert>) -> Option<u32> {
+pub(super) fn told_rows(rule: &Rule, insert: Option<&Insert>, server_version: u32) -> Option<u32> {
     let insert = insert.filter(|insert| !insert.returning)?;
     let wanted =
         rule.affected_rows == AffectedRows::Requested && rule.on_conflict == OnConflict::Nothing;
-    if wanted { rows_requested(insert) } else { None }
+    if wanted { rows_requested(insert, server_version) } else { None }
 }
 
 /// What the server would have answered, had it not skipped these messages behind an INSERT that

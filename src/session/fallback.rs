@@ -95,7 +95,7 @@ impl Session {
         match failed {
             Failed::Head => self.ledger.head()?.rewritten(),
             Failed::Extended { failed, .. } => failed.expected.rewritten(),
-            Failed::Unasked => None,
+            Failed::OutOfStep { .. } | Failed::Unasked => None,
         }
     }
 

@@ -319,7 +319,10 @@ impl Ledger {
         match self.queue.front() {
             // Whether a failed COPY had eaten what was sent behind it, nobody can know: one
             // ReadyForQuery more may come, or not.
-            Some(_) if self.ate => self.lose_track(),
+            Some(_) if self.ate => {
+                let owed = self.lose_place();
+                if owed { Failed::OutOfStep { owed } } else { Failed::Unasked }
+            }
             Some(head) if head.expected.ends_with_ready() => {
                 // A second error is no longer the only reply.
                 self.segment.begun = true;
@@ -327,13 +330,9 @@ impl Ledger {
                 Failed::Head
             }
             Some(_) => self.skip_to_sync(),
-            None => self.lose_track(),
+            None if self.trust == Trust::Lost => Failed::Unasked,
+            None => Failed::OutOfStep { owed: self.lose_place() },
         }
-    }
-
-    fn lose_track(&mut self) -> Failed {
-        self.lose();
-        Failed::Unasked
     }
 
     fn fail_head(&mut self) {
@@ -446,6 +445,11 @@ impl Ledger {
     }
 
     fn lose(&mut self) -> Received {
+        Received::OutOfStep { owed: self.lose_place() }
+    }
+
+    /// What is asked is forgotten; whether anything of the proxy's own was among it.
+    fn lose_place(&mut self) -> bool {
         let is_own = |entry: &Entry| match &entry.expected {
             Expected::OwnSync | Expected::Own(_) => true,
             Expected::Query(query) => query.splice.is_some(),
@@ -457,7 +461,7 @@ impl Ledger {
         self.ended = 0;
         (self.kept, self.guards) = (0, 0);
         (self.here, self.ahead) = (Block::Unknown, Block::Unknown);
-        Received::OutOfStep { owed }
+        owed
     }
 }
 

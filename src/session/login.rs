@@ -1,4 +1,5 @@
-//! The login, as far as TLS on one leg or on both stands in its way: SCRAM's channel binding.
+//! The login, as far as something may stand in its way: SCRAM's channel binding where there is TLS on
+//! one leg or on both, and a server that is not what clients are to have.
 //!
 //! A client that binds its login to the channel signs the hash of the certificate that it was
 //! shown, and one that could have and did not signs that too (RFC 5802, section 6). What it signs
@@ -10,8 +11,10 @@ use crate::wire::backend;
 use crate::wire::build;
 use crate::wire::frame::Frame;
 use crate::wire::frontend;
+use crate::wire::target::{Attributes, TargetSessionAttrs};
 
 use super::passage::Passage;
+
 use super::{Fate, Session};
 
 /// What becomes of the server's offer to bind a login to the channel.
@@ -33,28 +36,54 @@ pub enum ChannelBinding {
 pub(super) enum Login {
     /// It passes, with or without the offer.
     Passed(ChannelBinding),
-    /// The client has taken up an offer that would come to nothing.
-    Refused,
+    /// It goes no further.
+    Refused(LoginRefusal),
+    /// The server has been ready for queries.
+    Done,
+}
+
+/// Why a login goes no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginRefusal {
+    /// The client has tried to bind it to a channel that is not the server's.
+    ChannelBinding,
+    /// The server is not what clients are to have, by what it says of itself.
+    Target(Attributes),
 }
 
 /// The mechanism that binds.
 const PLUS: &[u8] = b"SCRAM-SHA-256-PLUS";
 
 impl Session {
-    /// Whether the client has tried to bind its login to a channel that is not the server's.
+    /// Why the client's login goes no further, if that is so. The server has not been ready.
     #[must_use]
-    pub fn has_refused_login(&self) -> bool {
-        self.login == Login::Refused
+    pub fn login_refusal(&self) -> Option<LoginRefusal> {
+        match self.login {
+            Login::Refused(refusal) => Some(refusal),
+            Login::Passed(_) | Login::Done => None,
+        }
+    }
+
+    /// What the server says that it is.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
+        self.attributes
     }
 
     /// Whether messages with this tag are read for the login's sake.
     pub(super) fn reads_login(&self, tag: u8) -> bool {
-        self.status.is_none()
-            && match self.login {
-                Login::Passed(ChannelBinding::Withheld) => tag == b'R',
-                Login::Passed(ChannelBinding::Refused) => tag == b'p',
-                Login::Passed(ChannelBinding::Passes) | Login::Refused => false,
-            }
+        match self.login {
+            Login::Passed(ChannelBinding::Withheld) => tag == b'R',
+            Login::Passed(ChannelBinding::Refused) => tag == b'p',
+            Login::Passed(ChannelBinding::Passes) | Login::Refused(_) | Login::Done => false,
+        }
+    }
+
+    /// ReadyForQuery has come, whatever it says.
+    pub(super) fn logged_in(&mut self) {
+        if self.login_refusal().is_none() {
+            self.login = Login::Done;
+        }
     }
 
     /// The server asks the client to authenticate.
@@ -73,9 +102,23 @@ impl Session {
     pub(super) fn password(&mut self, frame: &Frame<'_>) -> bool {
         let chosen = frontend::sasl_initial_response(frame.body()).map(|(mechanism, _)| mechanism);
         if self.reads_login(b'p') && chosen == Some(PLUS) {
-            self.login = Login::Refused;
+            self.login = Login::Refused(LoginRefusal::ChannelBinding);
         }
-        self.login != Login::Refused
+        self.login_refusal().is_none()
+    }
+
+    /// Whether what the client asks waits, since the server may not be one that it should have.
+    pub(super) fn waits_for_login(&self) -> bool {
+        self.target != TargetSessionAttrs::Any && !self.is_logged_in()
+    }
+
+    /// The server is ready for its first query. `false` if the client should have another server.
+    pub(super) fn is_wanted(&mut self) -> bool {
+        let fits = self.target.at_least().fits(self.attributes) == Some(true);
+        if !fits {
+            self.login = Login::Refused(LoginRefusal::Target(self.attributes));
+        }
+        fits
     }
 }
 
@@ -112,7 +155,12 @@ mod tests {
     }
 
     fn session(channel_binding: ChannelBinding) -> Session {
+        session_for(channel_binding, TargetSessionAttrs::Any)
+    }
+
+    fn session_for(channel_binding: ChannelBinding, target: TargetSessionAttrs) -> Session {
         Session::new(Setup {
+            target,
             origin: Origin::default(),
             rules: Arc::default(),
             catalog: Arc::default(),
@@ -168,8 +216,62 @@ mod tests {
         ] {
             let (mut session, mut out) = (session(binding), Bytes::default());
             session.handle_frontend(message, &mut out);
-            assert_eq!(session.has_refused_login(), refused, "{binding:?}");
+            let refusal = refused.then_some(LoginRefusal::ChannelBinding);
+            assert_eq!(session.login_refusal(), refusal, "{binding:?}");
             assert_eq!(out.backend, if refused { b"" } else { message });
+        }
+    }
+
+    /// As a standby of PostgreSQL 14 or later, or a server before that, begins.
+    const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x16in_hot_standby\0on\0\
+        S\0\0\0\x26default_transaction_read_only\0off\0";
+    const OLD_WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0";
+    const READY: &[u8] = b"Z\0\0\0\x05I";
+
+    #[test]
+    fn what_is_asked_ahead_of_the_login_waits_until_the_server_is_known() {
+        let (password, asks) = (b"p\0\0\0\x08abc\0", b"Q\0\0\0\x0dSELECT 1\0");
+        let sent = [&password[..], asks].concat();
+        for (target, waits) in
+            [(TargetSessionAttrs::Any, false), (TargetSessionAttrs::Standby, true)]
+        {
+            let (mut session, mut out) =
+                (session_for(ChannelBinding::Passes, target), Bytes::default());
+            let done = session.handle_frontend(&sent, &mut out);
+            assert_eq!(done, if waits { password.len() } else { sent.len() });
+            assert_eq!(session.wants_frontend(), !waits);
+            session.handle_backend(&[WELCOME, READY].concat(), &mut out).unwrap();
+            assert!(session.wants_frontend());
+            session.handle_frontend(&sent[done..], &mut out);
+            assert_eq!(out.backend, sent);
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_not_wanted_is_never_ready() {
+        use TargetSessionAttrs::{Any, PreferStandby, Primary, ReadWrite, Standby};
+        for (target, welcome, wanted) in [
+            (ReadWrite, WELCOME, false),
+            (Primary, WELCOME, false),
+            (Standby, WELCOME, true),
+            (PreferStandby, WELCOME, true),
+            (PreferStandby, OLD_WELCOME, true),
+            (Any, OLD_WELCOME, true),
+            (ReadWrite, OLD_WELCOME, false),
+        ] {
+            let (mut session, mut out) =
+                (session_for(ChannelBinding::Passes, target), Bytes::default());
+            session.handle_backend(&[welcome, READY].concat(), &mut out).unwrap();
+            let passed = if wanted { [welcome, READY].concat() } else { welcome.to_vec() };
+            assert_eq!(out.frontend, passed, "{target:?}");
+            assert_eq!(session.is_logged_in(), wanted);
+            let refused = matches!(session.login_refusal(), Some(LoginRefusal::Target(_)));
+            assert_eq!(refused, !wanted);
+            // What comes behind it, a promotion or a row, is for those that it is wanted by.
+            let promoted = b"S\0\0\0\x17in_hot_standby\0off\0";
+            session.handle_backend(promoted, &mut out).unwrap();
+            assert_eq!(session.attributes().in_hot_standby == Some(false), wanted, "{target:?}");
+            assert_eq!(out.frontend.ends_with(promoted), wanted);
         }
     }
 }

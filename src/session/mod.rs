@@ -56,6 +56,7 @@ use crate::wire::backend::{self, TransactionStatus};
 use crate::wire::build;
 use crate::wire::frame::{BadLength, Frame, Framer, Interest, Step};
 use crate::wire::frontend::{self, Target};
+use crate::wire::target::{Attributes, TargetSessionAttrs};
 
 use catalog::{Catalog, SharedCatalog};
 pub(crate) use clause::quoted;
@@ -72,6 +73,7 @@ use plan::Plan;
 use rewrite::Doubt;
 use statements::Statements;
 use tally::{Event, Message, Tally};
+
 use verified::{Named, Verified};
 
 /// The one thing a session cannot go on after: the server broke the protocol.
@@ -98,6 +100,8 @@ pub struct Setup {
     pub inspect: usize,
     /// Whether a login can be bound to the channel.
     pub channel_binding: ChannelBinding,
+    /// What the server has to be.
+    pub target: TargetSessionAttrs,
 }
 
 /// One client connection and its server connection, from the server's first reply on.
@@ -111,7 +115,7 @@ pub struct Session {
     frontend: Framer,
     backend: Framer,
     /// The client's bytes have no structure any more; the server will say so and close.
-    frontend_is_raw: bool,
+    frontend_is_raw: Option<BadLength>,
     /// Of the message that the backend framer is in the middle of.
     fate: Fate,
     ledger: Ledger,
@@ -153,6 +157,9 @@ pub struct Session {
     stalled: bool,
     lookup: Lookup,
     login: Login,
+    target: TargetSessionAttrs,
+    /// What the server has said that it is.
+    attributes: Attributes,
     goodbye: Goodbye,
     tally: Tally,
 }
@@ -190,7 +197,7 @@ impl Session {
             own_catalog: None,
             frontend: Framer::new(setup.inspect),
             backend: Framer::new(setup.inspect),
-            frontend_is_raw: false,
+            frontend_is_raw: None,
             fate: Fate::Pass,
             ledger: Ledger::new(),
             statements: Statements::default(),
@@ -215,6 +222,8 @@ impl Session {
             stalled: false,
             lookup: Lookup::default(),
             login: Login::Passed(setup.channel_binding),
+            target: setup.target,
+            attributes: Attributes::default(),
             goodbye: Goodbye::Unsaid,
             tally: Tally::default(),
         }
@@ -251,7 +260,7 @@ impl Session {
         let mut passage = Passage::new(input, Towards::Backend, out);
         self.stalled = !self.waiting.is_empty();
         while !self.stalled && !passage.rest().is_empty() {
-            if self.frontend_is_raw {
+            if self.frontend_is_raw.is_some() {
                 passage.pass(passage.rest().len());
                 break;
             }
@@ -261,6 +270,10 @@ impl Session {
             match self.frontend.step(passage.rest(), interest) {
                 Ok(Step::Frame(frame)) if frame.tag == b'p' && !self.password(&frame) => {
                     passage.withhold(passage.rest().len());
+                }
+                Ok(Step::Frame(frame)) if frame.tag != b'p' && self.waits_for_login() => {
+                    self.frontend = before;
+                    self.stalled = true;
                 }
                 Ok(Step::Frame(frame)) => match self.plan(&frame, 0) {
                     Plan::Wait => {
@@ -279,7 +292,7 @@ impl Session {
                 },
                 Ok(Step::More(bytes)) => passage.pass(bytes.len()),
                 Ok(Step::Incomplete) => break,
-                Err(BadLength { .. }) => self.frontend_is_raw = true,
+                Err(length) => self.frontend_is_raw = Some(length),
             }
         }
         self.tell(&mut passage);
@@ -290,6 +303,9 @@ impl Session {
     /// Whether the client's bytes would be taken: they are not while it has to wait for the server.
     #[must_use]
     pub fn wants_frontend(&self) -> bool {
+        if self.stalled && self.waits_for_login() {
+            return false;
+        }
         let waits = !self.ledger.is_drained() && !self.ledger.is_copying_in();
         !self.stalled || self.waiting.is_empty() && self.held.is_none() && !waits
     }
@@ -364,6 +380,10 @@ impl Session {
 
     fn take_backend(&mut self, passage: &mut Passage<'_, '_>) -> Result<(), ProtocolViolation> {
         while !passage.rest().is_empty() {
+            if self.login_refusal().is_some() {
+                passage.withhold(passage.rest().len());
+                break;
+            }
             let involved = self.held.is_some() || self.ledger.is_involved();
             let logs_in = self.reads_login(b'R');
             let is_read = |tag| involved || backend::is_read(tag) || logs_in && tag == b'R';
@@ -416,10 +436,17 @@ impl Session {
         self.goodbye == Goodbye::Server
     }
 
+    /// Where the client has broken the protocol, if it has: from there on its bytes are the server's
+    /// to refuse.
+    #[must_use]
+    pub fn client_violation(&self) -> Option<BadLength> {
+        self.frontend_is_raw
+    }
+
     /// Whether the client is logged in: the server has been ready for its queries.
     #[must_use]
     pub fn is_logged_in(&self) -> bool {
-        self.status.is_some()
+        self.login == Login::Done
     }
 
     fn forward(&self, bytes: &[u8], passage: &mut Passage<'_, '_>) {

@@ -390,7 +390,9 @@ impl Session {
     pub(super) fn sent_end(&mut self) {
         self.ledger.end_retention();
         self.statements.sent_end();
-        if self.ledger.block() != Block::Open {
+        // Asked only where it matters: to tell the block is to look at all that is not answered yet,
+        // and a flood of Syncs must not do that with each.
+        if self.verified.may_change_back() && self.ledger.block() != Block::Open {
             self.verified.change_back();
         }
     }

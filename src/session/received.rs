@@ -23,7 +23,9 @@ pub(super) enum Failed {
     Head,
     /// An extended-query message; the server skips what follows up to Sync.
     Extended { failed: Entry, skipped: Vec<Entry> },
-    /// Nothing that was asked.
+    /// Nothing that was asked: the ledger has lost its place, as with [`Received::OutOfStep`].
+    OutOfStep { owed: bool },
+    /// The same, where it had lost its place before, or has lost it for no fault of the server's.
     Unasked,
 }
 
@@ -32,7 +34,7 @@ impl Failed {
     pub(super) fn expected(&self) -> Option<&Expected> {
         match self {
             Self::Extended { failed, .. } => Some(&failed.expected),
-            Self::Head | Self::Unasked => None,
+            Self::Head | Self::OutOfStep { .. } | Self::Unasked => None,
         }
     }
 }

@@ -25,7 +25,7 @@ pub enum Reason {
     Deferred,
     /// The statement's text, or the error, is longer than the inspection limit.
     TooLarge,
-    /// The statement's text could not be read with certainty.
+    /// The statement's text, or the error, could not be read with certainty.
     Unclassified,
     /// The statement has an ON CONFLICT of its own.
     OwnOnConflict,
@@ -94,7 +94,8 @@ pub(super) enum ReplyTo<'a> {
     NotInsert,
     /// A text, or an error, longer than the inspection limit.
     TooLarge,
-    /// A text that could not be classified, or a message that should not raise this error.
+    /// A text that could not be classified, a message that should not raise this error, or an error
+    /// that is malformed.
     Unclassified,
 }
 
@@ -130,6 +131,8 @@ pub(super) struct Situation<'a> {
     pub(super) result_sent: bool,
     pub(super) status: Option<TransactionStatus>,
     pub(super) scope: Scope,
+    /// The server's major version.
+    pub(super) server_version: u32,
     /// The rule that lists the constraint, if one does.
     pub(super) rule: Option<&'a Rule>,
 }
@@ -148,7 +151,8 @@ pub(super) fn judge(situation: &Situation<'_>) -> Result<Answer, Reason> {
     judge_surroundings(situation)?;
     judge_index(situation.index)?;
     let updates = situation.rule.is_some_and(|rule| rule.on_conflict != OnConflict::Nothing);
-    let one = insert.rows == Rows::One && !insert.returning && !updates;
+    let one = insert.rows_at(situation.server_version) == Rows::One;
+    let one = one && !insert.returning && !updates;
     Ok(if one { Answer::Reply } else { Answer::Redo })
 }
 

@@ -27,7 +27,7 @@ impl Session {
         passage: &mut Passage<'_, '_>,
     ) -> Result<Fate, ProtocolViolation> {
         match frame.tag {
-            b'E' => Ok(self.error(frame, passage)),
+            b'E' => self.error(frame, passage),
             b'S' => {
                 let syntax = self.syntax;
                 self.parameter(frame);
@@ -42,6 +42,7 @@ impl Session {
                 Ok(Fate::Pass)
             }
             b'R' if !self.is_logged_in() => Ok(self.authentication(frame, passage)),
+            b'Z' if !self.is_logged_in() && !self.is_wanted() => Ok(Fate::Withhold),
             b'Z' => self.ready(frame, passage),
             _ => self.reply(frame, passage),
         }
@@ -212,7 +213,11 @@ impl Session {
     }
 
     /// An ErrorResponse: the one message that may not reach the client.
-    fn error(&mut self, frame: &Frame<'_>, passage: &mut Passage<'_, '_>) -> Fate {
+    fn error(
+        &mut self,
+        frame: &Frame<'_>,
+        passage: &mut Passage<'_, '_>,
+    ) -> Result<Fate, ProtocolViolation> {
         let fields = ErrorFields::new(frame.body());
         let sqlstate = fields.sqlstate();
         self.tally.error(sqlstate);
@@ -222,10 +227,18 @@ impl Session {
         if matches!(fields.severity(), Some(b"FATAL" | b"PANIC")) {
             self.show_held(passage);
             self.goodbye = Goodbye::Server;
-            return Fate::Pass;
+            return Ok(Fate::Pass);
         }
         let before = self.ledger.segment();
         let mut failed = self.ledger.failed();
+        if let Failed::OutOfStep { owed } = failed {
+            self.show_held(passage);
+            if let Err(violation) = out_of_step(b'E', owed, passage) {
+                // The error itself is the client's: its COPY has failed.
+                passage.pass(frame.bytes.len());
+                return Err(violation);
+            }
+        }
         self.kept.clear();
         self.fallback = None;
         self.acquit();
@@ -254,7 +267,7 @@ impl Session {
         if self.held.is_none() {
             self.statements.rolled_back();
         }
-        fate
+        Ok(fate)
     }
 
     /// Whether an error means that the server has refused a spliced text as a whole.
@@ -343,6 +356,7 @@ impl Session {
     ) -> Result<Fate, ProtocolViolation> {
         let status = TransactionStatus::read(frame.body());
         self.status = status;
+        self.logged_in();
         if status == Some(TransactionStatus::Idle) {
             self.own_catalog = None;
             self.verified.ended();
@@ -419,6 +433,9 @@ impl Session {
                 // Of these the server tells even where a function has changed them.
                 b"search_path" | b"session_authorization" | b"is_superuser" => {
                     self.verified.change();
+                }
+                b"in_hot_standby" | b"default_transaction_read_only" => {
+                    self.attributes.learn(name, value);
                 }
                 b"server_version" => self.server_version = backend::major_version(value),
                 _ => {}

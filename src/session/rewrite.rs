@@ -227,7 +227,7 @@ impl Session {
         if !doing.is_nothing() && !facts.hold(Fact::Updates) {
             return Err(Doubt::Privileges);
         }
-        let told_rows = told_rows(rule, Some(insert));
+        let told_rows = told_rows(rule, Some(insert), self.server_version);
         if told_rows.is_some() && !facts.hold(Fact::Untriggered) {
             return Err(Doubt::Trigger);
         }
@@ -256,10 +256,10 @@ impl Session {
             facts: Arc::clone(facts),
             constraint: (!all).then(|| root.clone()),
             columns: (!all).then(|| index.columns.clone()),
-            key: if all { None } else { key_values(insert, index) },
+            key: if all { None } else { key_values(insert, index, self.server_version) },
             rule: rule.id.as_str().to_owned(),
             covers: all || !others,
-            rows_requested: rows_requested(insert),
+            rows_requested: rows_requested(insert, self.server_version),
             told_rows,
         }))
     }
@@ -373,8 +373,9 @@ fn judge(facts: &Facts) -> Result<(), Doubt> {
 }
 
 /// The values that the one row of a statement has for an index's columns, in their order.
-fn key_values(insert: &Insert, index: &Index) -> Option<Vec<Value>> {
-    let row = insert.first_row.as_ref().filter(|_| insert.rows == Rows::One)?;
+fn key_values(insert: &Insert, index: &Index, server_version: u32) -> Option<Vec<Value>> {
+    let one = insert.rows_at(server_version) == Rows::One;
+    let row = insert.first_row.as_ref().filter(|_| one)?;
     let value = |column: &str| {
         let at = match &insert.columns {
             Columns::Implied => index.table_columns.iter().position(|it| it.name == column),

@@ -78,10 +78,12 @@ impl Session {
 
     /// A text of one INSERT, without a clause.
     fn care_for_one(&self, text: &[u8]) -> Care {
+        let sure = self.ledger.is_drained();
         match self.ledger.block() {
+            Block::Open if !sure && self.server_version < REFUSES_SAVEPOINT => Care::Wait,
             Block::Open => Care::Splice(Splice::whole(text)),
             Block::None => Care::Watch,
-            Block::Unknown if !self.ledger.is_drained() => Care::Wait,
+            Block::Unknown if !sure => Care::Wait,
             Block::Unknown | Block::Failed => Care::Nothing,
         }
     }
@@ -178,3 +180,7 @@ impl Session {
         self.ledger.is_drained() || sql::is_read_alike(text)
     }
 }
+
+/// The first server that only refuses a SAVEPOINT in a text of several statements where no transaction
+/// block is open. Those before it end the session (FATAL, "unexpected state STARTED").
+const REFUSES_SAVEPOINT: u32 = 11;

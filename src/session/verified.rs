@@ -153,6 +153,11 @@ impl Verified {
         self.changed = true;
     }
 
+    /// Whether [`change_back`](Self::change_back) would make a difference.
+    pub(super) fn may_change_back(&self) -> bool {
+        self.changed && !self.answers.is_empty()
+    }
+
     /// A transaction, or a part of it, may have ended: what was changed in it may be as it was.
     pub(super) fn change_back(&mut self) {
         if self.changed {

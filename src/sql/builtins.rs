@@ -1,7 +1,7 @@
 //! What PostgreSQL brings along that yields one value a call: data, sorted for a binary search.
 //!
 //! Names come from `pg_proc` of PostgreSQL 15: in `pg_catalog`, no overload of the name returns a
-//! set; `uuidv4` and `uuidv7` are of 18; what only the server itself calls (operator, index, aggregate support) left out.
+//! set; `uuidv4` and `uuidv7` are of 18, see [`NEWER`]; what only the server itself calls (operator, index, aggregate support) left out.
 //! So are `set_config`, whose effect is undone with the row, and `ts_rewrite`, which runs a query.
 //! A keyword is here only if no function can have its name; others are told by the word before.
 
@@ -98,4 +98,35 @@ pub(super) const SCALAR_OPERATORS: &[&str] = &[
     ">^", "?", "?#", "?&", "?-", "?-|", "?|", "?||", "@", "@-@", "@>", "@?", "@@", "@@@", "^",
     "^@", "|", "|&>", "|/", "|>>", "||", "||/", "~", "~*", "~<=~", "~<~", "~=", "~>=~", "~>~",
     "~~", "~~*",
+];
+
+/// What of the above not every server has, by the version of PostgreSQL that it came with: on an
+/// older one it is the user's.
+#[rustfmt::skip]
+pub(super) const NEWER: &[(u32, &[&str])] = &[
+    (11, &[
+        "^@", "json_to_tsvector", "jsonb_to_tsvector", "sha224", "sha256", "sha384", "sha512",
+        "starts_with", "websearch_to_tsquery",
+    ]),
+    (12, &[
+        "@?", "acosh", "asinh", "atanh", "cosh", "jsonb_path_exists", "jsonb_path_match",
+        "jsonb_path_query_array", "jsonb_path_query_first", "log10", "sinh", "tanh",
+    ]),
+    (13, &[
+        "gcd", "gen_random_uuid", "is_normalized", "jsonb_path_exists_tz",
+        "jsonb_path_match_tz", "jsonb_path_query_array_tz", "jsonb_path_query_first_tz",
+        "jsonb_set_lax", "lcm", "min_scale", "normalize", "pg_current_xact_id",
+        "similar_to_escape", "to_regcollation", "trim_scale", "xid",
+    ]),
+    (14, &[
+        "bit_count", "date_bin", "datemultirange", "int4multirange", "int8multirange",
+        "multirange", "nummultirange", "trim_array", "tsmultirange", "tstzmultirange", "unistr",
+    ]),
+    (15, &[
+        "has_parameter_privilege", "regexp_count", "regexp_instr", "regexp_like",
+        "regexp_substr",
+    ]),
+    (18, &[
+        "uuidv4", "uuidv7",
+    ]),
 ];

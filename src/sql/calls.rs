@@ -7,21 +7,39 @@
 //! what it wrote, in a sub-select too, is undone with the row, while the application would be told
 //! that all is well.
 
-use super::builtins::{QUERY_WORDS, SCALAR_FUNCTIONS, SCALAR_OPERATORS};
+use super::builtins::{NEWER, QUERY_WORDS, SCALAR_FUNCTIONS, SCALAR_OPERATORS};
 use super::tokens::{Kind, Token};
 
-/// Whether the tokens call no function and no operator but those of PostgreSQL that return one
-/// value. False in doubt.
-pub(super) fn only_compute(tokens: &[Token<'_>]) -> bool {
-    tokens.iter().enumerate().all(|(index, token)| {
+/// The version of PostgreSQL that has all functions and operators that the tokens call, if they call
+/// none but those of PostgreSQL that return one value; 0 if every version has them. `None` in doubt.
+pub(super) fn compute_since(tokens: &[Token<'_>]) -> Option<u32> {
+    let mut newest = 0;
+    for (index, token) in tokens.iter().enumerate() {
         let before = tokens.get(..index).unwrap_or_default();
-        match token.kind {
+        let known = match token.kind {
             _ if token.is("(") => is_scalar_group(before),
             _ if token.is(".") => before.last().is_some_and(is_name),
             Kind::Operator => is_known(SCALAR_OPERATORS, token.text),
             _ => true,
+        };
+        if !known {
+            return None;
         }
-    })
+        let called = match token.kind {
+            Kind::Operator => Some(token),
+            _ if token.is("(") => before.last(),
+            _ => None,
+        };
+        newest = newest.max(called.map_or(0, since));
+    }
+    Some(newest)
+}
+
+/// The version that a function or an operator of this name came with; 0 if every version has it.
+fn since(called: &Token<'_>) -> u32 {
+    let is_it = |name: &&str| called.text.eq_ignore_ascii_case(name.as_bytes());
+    let found = NEWER.iter().find(|(_, names)| names.iter().any(is_it));
+    found.map_or(0, |(version, _)| *version)
 }
 
 /// Whether a parenthesis with these tokens before it is no call, or one that returns one value.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::calls::only_compute;
+use super::calls::compute_since;
 use super::tokens::{Kind, Token};
 use super::{Columns, Encoding, Insert, Rows, Unclassified, Value, value};
 
@@ -12,7 +12,7 @@ pub(super) fn read(
     tokens: &[Token<'_>],
     encoding: Encoding,
 ) -> Result<Option<Insert>, Unclassified> {
-    let mut walk = Walk { rest: tokens };
+    let mut walk = Walk { rest: tokens, since: 0 };
     if walk.eat("WITH") {
         walk.skip_with_list().ok_or(Unclassified::Form)?;
     }
@@ -29,8 +29,11 @@ pub(super) fn read(
     let first_row = walk.first_row();
     let source = walk.source().ok_or(Unclassified::Form)?;
     let mut tail = walk.tail(source)?;
-    if tail.rows == Rows::One && !only_compute(with_list) {
-        tail.rows = Rows::Calls;
+    if tail.rows == Rows::One {
+        match compute_since(with_list) {
+            Some(since) => walk.since = walk.since.max(since),
+            None => tail.rows = Rows::Calls,
+        }
     }
     let before_returning = tokens.get(..tokens.len() - tail.returning.len()).unwrap_or_default();
     Ok(Some(Insert {
@@ -39,6 +42,7 @@ pub(super) fn read(
         alias: target.alias,
         columns,
         rows: tail.rows,
+        since: walk.since,
         first_row,
         on_conflict: tail.on_conflict,
         returning: !tail.returning.is_empty(),
@@ -64,6 +68,8 @@ struct Tail<'t, 'a> {
 /// What is still to be read of a statement.
 struct Walk<'t, 'a> {
     rest: &'t [Token<'a>],
+    /// The version of PostgreSQL that has all functions of its one row.
+    since: u32,
 }
 
 impl<'t, 'a> Walk<'t, 'a> {
@@ -155,7 +161,7 @@ impl<'t, 'a> Walk<'t, 'a> {
 
     /// Looks at the column list, if there is one.
     fn columns(&self, encoding: Encoding) -> Columns {
-        let mut ahead = Self { rest: self.rest };
+        let mut ahead = Self { rest: self.rest, since: 0 };
         let more =
             |token: &Token<'_>| begins_query(token) || token.is_word_of(&["OVERRIDING", "DEFAULT"]);
         let Some(group) = ahead.group().filter(|_| ahead.at(more)) else { return Columns::Implied };
@@ -171,7 +177,7 @@ impl<'t, 'a> Walk<'t, 'a> {
 
     /// Looks at the first row of VALUES, which comes next or behind the column list.
     fn first_row(&self) -> Option<Vec<Value>> {
-        let mut ahead = Self { rest: self.rest };
+        let mut ahead = Self { rest: self.rest, since: 0 };
         if ahead.at(|token| token.is("(")) {
             ahead.group()?;
         }
@@ -223,11 +229,14 @@ impl<'t, 'a> Walk<'t, 'a> {
             self.group()?;
             count += 1;
         }
-        Some(match count {
-            1 if only_compute(row) && only_compute(columns) => Rows::One,
-            1 => Rows::Calls,
-            count => Rows::Several(count),
-        })
+        if count > 1 {
+            return Some(Rows::Several(count));
+        }
+        let (Some(row), Some(columns)) = (compute_since(row), compute_since(columns)) else {
+            return Some(Rows::Calls);
+        };
+        self.since = row.max(columns);
+        Some(Rows::One)
     }
 
     /// Looks for ON CONFLICT and RETURNING, outside parentheses.

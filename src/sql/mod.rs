@@ -137,8 +137,11 @@ pub struct Insert {
     pub alias: Option<Range<usize>>,
     /// The columns that it names.
     pub columns: Columns,
-    /// What it inserts.
+    /// What it inserts, where the server has what it calls: see [`Self::rows_at`].
     pub rows: Rows,
+    /// The version of PostgreSQL that has all functions and operators that its one row calls; 0 if
+    /// every version has them. To an older server such a name can only be one of the user's.
+    pub since: u32,
     /// The first row of VALUES.
     pub first_row: Option<Vec<Value>>,
     /// Whether it has an ON CONFLICT of its own.
@@ -150,6 +153,17 @@ pub struct Insert {
     /// Where in the whole text ` ON CONFLICT (...) DO NOTHING `, with a space on either side, makes
     /// it do nothing on a conflict. It means nothing if there is an ON CONFLICT already.
     pub conflict_at: usize,
+}
+
+impl Insert {
+    /// What it inserts at a server of this major version.
+    #[must_use]
+    pub fn rows_at(&self, server_version: u32) -> Rows {
+        match self.rows {
+            Rows::One if server_version < self.since => Rows::Calls,
+            rows => rows,
+        }
+    }
 }
 
 /// A value of VALUES, as far as the text alone tells what it is.

@@ -14,6 +14,8 @@ impl SqlState {
     pub const UNIQUE_VIOLATION: Self = Self(*b"23505");
     /// `cardinality_violation`.
     pub const CARDINALITY: Self = Self(*b"21000");
+    /// `cannot_connect_now`.
+    pub const CANNOT_CONNECT_NOW: Self = Self(*b"57P03");
     /// `in_failed_sql_transaction`.
     pub const FAILED_TRANSACTION: Self = Self(*b"25P02");
 }
@@ -87,6 +89,12 @@ impl<'a> ErrorFields<'a> {
         self.field(b'C')?.try_into().ok().map(SqlState)
     }
 
+    /// `M`: the message.
+    #[must_use]
+    pub fn message(&self) -> Option<&'a [u8]> {
+        self.field(b'M')
+    }
+
     /// `s`: the schema's name.
     #[must_use]
     pub fn schema(&self) -> Option<&'a [u8]> {
@@ -121,6 +129,24 @@ impl<'a> ErrorFields<'a> {
     #[must_use]
     pub fn routine(&self) -> Option<&'a [u8]> {
         self.field(b'R')
+    }
+
+    /// Whether there is an end, nothing behind it, and no field twice.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let mut rest = self.body;
+        let mut seen = [false; 256];
+        loop {
+            let Some(code) = take_u8(&mut rest) else { return false };
+            if code == 0 {
+                return rest.is_empty();
+            }
+            let is_again =
+                seen.get_mut(usize::from(code)).is_none_or(|it| std::mem::replace(it, true));
+            if is_again || take_str(&mut rest).is_none() {
+                return false;
+            }
+        }
     }
 
     fn field(&self, wanted: u8) -> Option<&'a [u8]> {

@@ -52,7 +52,8 @@ pub enum Step<'a> {
     Incomplete,
 }
 
-/// A message's length field is less than the four bytes that it counts itself.
+/// A message's length field is less than the four bytes that it counts itself, or more than the
+/// message may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("message {tag:?} has the length {length}", tag = char::from(*.tag))]
 pub struct BadLength {

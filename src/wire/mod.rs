@@ -12,6 +12,7 @@ pub mod build;
 pub mod frame;
 pub mod frontend;
 pub mod startup;
+pub mod target;
 
 /// Takes a zero-terminated string off the front of `body`, without its terminator.
 fn take_str<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {

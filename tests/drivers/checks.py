@@ -1,16 +1,12 @@
 """What the driver scripts share: saying what held, and failing on what did not.
 
-The proxy's address comes from PGHOST, PGPORT, PGUSER and PGDATABASE, which every driver reads.
-The test has made these tables, and listed events_pkey, and loads_pkey with strategy = "rewrite":
-
-    events (id int PRIMARY KEY, kind text)
-    loads  (id int PRIMARY KEY, kind text)
-    other  (id int PRIMARY KEY)
-
-The tables of the ORMs, and their rules: see tests/it/drivers/orms.rs.
+The proxy's address comes from PGHOST, PGPORT, PGUSER and PGDATABASE, which every driver reads. The
+tables, and the list of what every driver does: see README.md. The tables of the ORMs, and their
+rules: see tests/it/drivers/orms.rs.
 """
 
 import os
+import sys
 import time
 
 BIG = "v" * (5 * 1024 * 1024)
@@ -18,15 +14,44 @@ BIG = "v" * (5 * 1024 * 1024)
 ASLEEP = """SELECT count(*) FROM pg_stat_activity
             WHERE wait_event = 'PgSleep' AND datname = current_database()"""
 
+# The users, each with the way to log in that it is called after; the last is scram-sha-256.
+USERS = ("trust", "password", "md5", "scram")
+
+# Of the list: the keys of the batch, and of the one in autocommit.
+BATCH = [1, *range(100, 300), 2, 100]
+LOADS = [*range(1, 201), 5]
+
+
+def driver(version):
+    print(f"driver {version}", flush=True)
+
 
 def ok(name):
     print(f"ok {name}", flush=True)
 
 
-def equal(name, actual, expected):
+def missing(name, why):
+    print(f"-- {name}: {why}", flush=True)
+
+
+def logged_in(user):
+    ok("login, scram-sha-256" if user == "scram" else f"login, {user}")
+
+
+def same(name, actual, expected):
     if actual != expected:
         raise SystemExit(f"not ok {name}: {actual!r}, expected {expected!r}")
+
+
+def equal(name, actual, expected):
+    same(name, actual, expected)
     ok(name)
+
+
+def restart():
+    """Returns when the server has crashed and come back."""
+    print("restart", flush=True)
+    sys.stdin.readline()
 
 
 def stored(sql):
@@ -41,14 +66,19 @@ def stored(sql):
     return rows
 
 
-def raises(name, sqlstate, call, kind=Exception):
-    """The call fails with this SQLSTATE, whatever the driver calls it."""
+def fails(name, sqlstate, call, kind=Exception):
+    """The call fails with this SQLSTATE, whatever the driver calls it; returns the error."""
     try:
         result = call()
     except kind as error:
-        equal(name, sqlstate_of(error), sqlstate)
-    else:
-        raise SystemExit(f"not ok {name}: no error but {result!r}, expected {sqlstate}")
+        same(name, sqlstate_of(error), sqlstate)
+        return error
+    raise SystemExit(f"not ok {name}: no error but {result!r}, expected {sqlstate}")
+
+
+def raises(name, sqlstate, call, kind=Exception):
+    fails(name, sqlstate, call, kind)
+    ok(name)
 
 
 def sqlstate_of(error):
@@ -57,8 +87,9 @@ def sqlstate_of(error):
         for source in (error, error.__cause__):
             if getattr(source, name, None):
                 return getattr(source, name)
-    # ODBC's way.
-    return error.args[0] if error.args else repr(error)
+    # ODBC's way, and pg8000's.
+    first = error.args[0] if error.args else repr(error)
+    return first.get("C") if isinstance(first, dict) else first
 
 
 def wait_until(name, holds):

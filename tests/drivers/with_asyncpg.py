@@ -5,23 +5,168 @@ import io
 
 import asyncpg
 
-from checks import ASLEEP, BIG, equal, ok, sqlstate_of
+from checks import (
+    ASLEEP, BATCH, BIG, LOADS, USERS, driver, equal, logged_in, ok, restart, same, sqlstate_of,
+)
 
 INSERT = "INSERT INTO events VALUES ($1, 'x')"
 
 
-async def raises(name, sqlstate, call):
+async def fails(name, sqlstate, call):
     try:
         result = await call
     except asyncpg.PostgresError as error:
-        equal(name, sqlstate_of(error), sqlstate)
+        same(name, sqlstate_of(error), sqlstate)
+        return error
+    raise SystemExit(f"not ok {name}: no error but {result!r}, expected {sqlstate}")
+
+
+async def raises(name, sqlstate, call):
+    await fails(name, sqlstate, call)
+    ok(name)
+
+
+# The list of README.md.
+
+
+async def everything():
+    for user in USERS:
+        db = await asyncpg.connect(user=user, password="secret")
+        same("login", await db.fetchval("SELECT current_user"), user)
+        await db.close()
+        logged_in(user)
+    db = await asyncpg.connect()
+    steps = (single, in_transaction, returning, several, batches, copy, cursor, listen, cancel)
+    for step in (*steps, large, shown):
+        await step(db)
+    restart()
+    try:
+        await db.execute("SELECT 1")
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        pass
     else:
-        raise SystemExit(f"not ok {name}: no error but {result!r}, expected {sqlstate}")
+        raise SystemExit("not ok reconnect: the session goes on")
+    db = await asyncpg.connect()
+    equal("reconnect", await each(db, 1, 70), "0 1")
+    return db
+
+
+async def insert(db, id, kind="x"):
+    return await db.execute("INSERT INTO events VALUES ($1, $2)", id, kind)
+
+
+async def single(db):
+    equal("simple insert", await db.execute("INSERT INTO events VALUES (1, 'x')"), "INSERT 0 1")
+    prepared = await db.prepare("INSERT INTO events VALUES ($1, $2)")
+    told = []
+    for id, kind in ((2, "x"), (3, "x"), (2, "again")):
+        await prepared.fetch(id, kind)
+        told.append(prepared.get_statusmsg())
+    equal("prepared insert", told[:2], ["INSERT 0 1", "INSERT 0 1"])
+    told.append(await db.execute("INSERT INTO events VALUES (1, 'again')"))
+    equal("duplicate in autocommit", told[2:], ["INSERT 0 0", "INSERT 0 0"])
+
+
+async def in_transaction(db):
+    async with db.transaction():
+        counts = await each(db, 1, 10, 10, 2, 11)
+    equal("duplicate in a transaction", counts, "0 1 0 0 1")
+
+
+async def returning(db):
+    sql = INSERT + " RETURNING id"
+    rows = [await db.fetch(sql, id) for id in (20, 20)]
+    async with db.transaction():
+        rows += [await db.fetch(sql, id) for id in (21, 21, 1)]
+    rows = [[row["id"] for row in each] for each in rows]
+    equal("duplicate with RETURNING", rows, [[20], [], [21], [], []])
+
+
+async def several(db):
+    sql = "INSERT INTO events VALUES (30, 'x'), ($1, 'x'), (31, 'x')"
+    equal("duplicate among several rows", await db.execute(sql, 1), "INSERT 0 2")
+
+
+async def batches(db):
+    async with db.transaction():
+        await db.executemany(INSERT, [(id,) for id in BATCH])
+    ok("batch in a transaction")
+    await db.execute("INSERT INTO loads VALUES (5, 'x')")
+    await db.executemany("INSERT INTO loads VALUES ($1, 'x')", [(id,) for id in LOADS])
+    ok("batch in autocommit")
+
+
+async def copy(db):
+    await db.execute("INSERT INTO other VALUES (1)")
+    numbers = range(2, 10_000)
+    await db.copy_records_to_table("other", records=[(number,) for number in numbers])
+    copied = io.BytesIO()
+    await db.copy_from_query("SELECT id FROM other ORDER BY id", output=copied)
+    equal("COPY", [int(line) for line in copied.getvalue().split()], [1, *numbers])
+
+
+async def cursor(db):
+    """A portal of the protocol."""
+    read, counts = [], []
+    async with db.transaction():
+        async for (number,) in db.cursor("SELECT generate_series(1, 100)", prefetch=10):
+            read.append(number)
+            if number % 15 == 0:
+                counts.append(await each(db, 1, 400 + number))
+    equal("cursor", (read, counts), (list(range(1, 101)), ["0 1"] * 6))
+
+
+async def listen(db):
+    heard = asyncio.get_running_loop().create_future()
+    await db.add_listener("ears", lambda *arguments: heard.set_result(arguments[-1]))
+    await db.execute("NOTIFY ears, 'hello'")
+    equal("LISTEN", await asyncio.wait_for(heard, 30), "hello")
+    await db.reset()
+
+
+async def cancel(db):
+    """By cancelling the task; it does not say with which error the server answered.
+
+    What is not cancelled outlasts the script."""
+    watcher = await asyncpg.connect()
+    sleeper = asyncio.ensure_future(db.execute("SELECT pg_sleep(600)"))
+    async with asyncio.timeout(30):
+        while await watcher.fetchval(ASLEEP) != 1:
+            await asyncio.sleep(0.01)
+        sleeper.cancel()
+        await asyncio.gather(sleeper, return_exceptions=True)
+        while await watcher.fetchval(ASLEEP) != 0:
+            await asyncio.sleep(0.01)
+    same("cancel", sleeper.cancelled(), True)
+    equal("cancel", await db.fetchval("SELECT 1"), 1)
+    await watcher.close()
+
+
+async def large(db):
+    told = [await insert(db, 50, BIG), await insert(db, 50, "again")]
+    same("large value", told, ["INSERT 0 1", "INSERT 0 0"])
+    equal("large value", await db.fetchval("SELECT kind FROM events WHERE id = 50"), BIG)
+
+
+async def shown(db):
+    unlisted = "INSERT INTO other VALUES (1)"
+    error = await fails("error shown", "23505", db.execute(unlisted))
+    same("error shown", error.constraint_name, "other_pkey")
+    transaction = db.transaction()
+    await transaction.start()
+    same("error shown", await insert(db, 60), "INSERT 0 1")
+    await fails("error shown", "23505", db.execute(unlisted))
+    await fails("error shown", "25P02", insert(db, 61))
+    await transaction.rollback()
+    ok("error shown")
+
+
+# What is its own.
 
 
 async def inserts(db):
     simple = "INSERT INTO events VALUES (1, 'x')"
-    equal("simple insert", await db.execute(simple), "INSERT 0 1")
+    equal("simple query", await db.execute(simple), "INSERT 0 1")
     equal("simple duplicate", await db.execute(simple), "INSERT 0 0")
     equal("extended insert", await db.execute(INSERT, 2), "INSERT 0 1")
     equal("extended duplicate", await db.execute(INSERT, 2), "INSERT 0 0")
@@ -91,22 +236,6 @@ async def transactions(db):
     await db.execute("DELETE FROM events WHERE id > 5")
 
 
-async def bulk(db):
-    numbers = range(2, 10_000)
-    await db.copy_records_to_table("other", records=[(number,) for number in numbers])
-    copied = io.BytesIO()
-    await db.copy_from_query("SELECT id FROM other ORDER BY id", output=copied)
-    equal("copy", [int(line) for line in copied.getvalue().split()], [1, *numbers])
-    async with db.transaction():
-        cursor = [row[0] async for row in db.cursor("SELECT id FROM other ORDER BY id", prefetch=99)]
-    equal("cursor", cursor, [1, *numbers])
-
-    big = "INSERT INTO events VALUES (40, $1)"
-    equal("big insert", await db.execute(big, BIG), "INSERT 0 1")
-    equal("big value", await db.fetchval("SELECT kind FROM events WHERE id = 40"), BIG)
-    equal("big duplicate", await db.execute(big, BIG), "INSERT 0 0")
-
-
 async def rewritten(db):
     """With strategy = "rewrite" what is one transaction without BEGIN keeps its good rows."""
     load = "INSERT INTO loads VALUES ($1, 'x')"
@@ -121,34 +250,12 @@ async def rewritten(db):
     equal("rewritten: stored", await db.fetchval("SELECT count(*) FROM loads"), 1001)
 
 
-async def notify(db):
-    heard = asyncio.get_running_loop().create_future()
-    await db.add_listener("ears", lambda *arguments: heard.set_result(arguments[-1]))
-    await db.execute("NOTIFY ears, 'hello'")
-    equal("notify", await asyncio.wait_for(heard, 30), "hello")
-    await db.reset()
-
-
-async def cancel(db):
-    watcher = await asyncpg.connect()
-    sleeper = asyncio.ensure_future(db.execute("SELECT pg_sleep(60)"))
-    async with asyncio.timeout(30):
-        while await watcher.fetchval(ASLEEP) != 1:
-            await asyncio.sleep(0.01)
-        sleeper.cancel()
-        await asyncio.gather(sleeper, return_exceptions=True)
-        while await watcher.fetchval(ASLEEP) != 0:
-            await asyncio.sleep(0.01)
-    equal("cancel", sleeper.cancelled(), True)
-    equal("alive", await db.fetchval("SELECT 1"), 1)
-    await watcher.close()
-
-
 async def main():
     # The server offers no TLS; asyncpg asks for it and goes on without.
-    db = await asyncpg.connect()
-    ok("connect")
-    for part in (inserts, transactions, rewritten, bulk, notify, cancel):
+    driver(asyncpg.__version__)
+    db = await everything()
+    await db.execute("TRUNCATE events, loads, other")
+    for part in (inserts, transactions, rewritten):
         await part(db)
     await db.close()
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pyodbc
 
-from checks import ASLEEP, BIG, equal, raises, wait_until
+import dbapi
+from checks import ASLEEP, BIG, driver, equal, raises, wait_until
 
 # Debian's place, and others'; tests/run looks there too.
 DRIVER = (glob.glob("/usr/lib/*/odbc/psqlodbcw.so") + glob.glob("/usr/lib*/psqlodbcw.so"))[0]
@@ -157,7 +158,7 @@ def cursor():
         read.append(row[0])
         if row[0] % 15 == 0:
             counts += plain(db, 1, row[0]) + insert(db, row[0])
-    equal("cursor", read, list(range(1, 101)))
+    equal("cursor beside duplicates", read, list(range(1, 101)))
     equal("duplicates beside it", counts, [0, 1, 0] * 6)
     db.commit()
     equal("rows stored beside it", stored(db), [1, 2, 15, 30, 45, 60, 75, 90])
@@ -187,7 +188,7 @@ def cancel():
 
     thread = threading.Thread(target=cancel_it)
     thread.start()
-    raises("cancel", "57014", lambda: sleeper.execute("SELECT pg_sleep(60)"))
+    raises("cancel in a transaction", "57014", lambda: sleeper.execute("SELECT pg_sleep(60)"))
     thread.join()
     equal("alive", insert(db, 1, 3, 4), [0, 0, 1])
     db.commit()
@@ -196,10 +197,47 @@ def cancel():
     db.close()
 
 
+class Psqlodbc(dbapi.Driver):
+    """With cursors of the server's, and nothing done by itself when a statement fails."""
+
+    mark = "?"
+    Error = pyodbc.Error
+    cursors = {}
+    OPTIONS = "Protocol=7.4-0;UseDeclareFetch=1;Fetch=10;MaxLongVarcharSize=10000000"
+
+    def connect(self, user=None):
+        login = f"UID={user};PWD=secret;" if user else ""
+        return connect(login + self.OPTIONS)
+
+    def execute(self, db, sql, *parameters):
+        # A statement is cancelled by its cursor.
+        cursor = self.cursors[id(db)] = db.cursor()
+        return cursor.execute(sql, *parameters)
+
+    def rows(self, db, sql):
+        for row in db.execute(sql):
+            yield row[0]
+
+    def copy_in(self, db, sql, text):
+        raise dbapi.Missing("ODBC has none")
+
+    def heard(self, db):
+        raise dbapi.Missing("ODBC has none")
+
+    def cancel(self, db):
+        self.cursors[id(db)].cancel()
+
+    def recover(self, db):
+        """Its cursor has opened a transaction, and this level leaves that as it is."""
+        self.execute(db, "ROLLBACK")
+
+
 # The driver always writes a log, into /tmp if its settings name no other place.
 with tempfile.TemporaryDirectory() as scratch:
     Path(scratch, "odbcinst.ini").write_text(f"[PostgreSQL Unicode]\nLogdir = {scratch}\n")
     os.environ["ODBCSYSINI"] = scratch
+    driver(f"{connect().getinfo(pyodbc.SQL_DRIVER_VER)}, pyodbc {pyodbc.version}")
+    dbapi.run(Psqlodbc())
     for level in ("7.4-0", "7.4-1", "7.4-2"):
         for prepare in (0, 1):
             options = f"Protocol={level};UseServerSidePrepare={prepare}"

@@ -1,15 +1,51 @@
 """psycopg 3: simple and extended queries, server-side prepared, client-side bound, pipelines."""
 
-import threading
-
 import psycopg
 
-from checks import ASLEEP, BIG, equal, ok, raises, wait_until
+import dbapi
+from checks import driver, equal, raises
+
+
+class Psycopg3(dbapi.Driver):
+    Error = psycopg.Error
+
+    def connect(self, user=None):
+        login = {"user": user, "password": "secret"} if user else {}
+        return psycopg.connect(autocommit=True, **login)
+
+    def prepared(self, db, id, kind="x"):
+        return db.execute(self.sql(), (id, kind), prepare=True).rowcount
+
+    def copy_in(self, db, sql, text):
+        with db.cursor().copy(sql) as copy:
+            copy.write(text)
+
+    def copy_out(self, db, sql):
+        with db.cursor().copy(sql) as copy:
+            return b"".join(copy).decode()
+
+    def rows(self, db, sql):
+        with db.cursor("named") as named:
+            named.itersize = 10
+            for row in named.execute(sql):
+                yield row[0]
+
+    def heard(self, db):
+        db.execute("LISTEN ears")
+        db.execute("NOTIFY ears, 'hello'")
+        return next(db.notifies(timeout=30)).payload
+
+    def cancel(self, db):
+        db.cancel_safe(timeout=30)
+
+
+driver(f"{psycopg.__version__}, libpq {psycopg.pq.version_pretty(psycopg.pq.version())}")
+dbapi.run(Psycopg3())
 
 INSERT = "INSERT INTO events VALUES (%s, 'x')"
 
 db = psycopg.connect(autocommit=True)
-ok("connect")
+db.execute("TRUNCATE events, loads, other")
 
 
 def count(table="events"):
@@ -17,7 +53,7 @@ def count(table="events"):
 
 
 cursor = db.execute("INSERT INTO events VALUES (1, 'x')")
-equal("simple insert", cursor.statusmessage, "INSERT 0 1")
+equal("simple query", cursor.statusmessage, "INSERT 0 1")
 cursor = db.execute("INSERT INTO events VALUES (1, 'x')")
 equal("simple duplicate", (cursor.statusmessage, cursor.rowcount), ("INSERT 0 0", 0))
 
@@ -150,30 +186,28 @@ with db.transaction():
 equal("rewritten: stored", count("loads"), 1010)
 equal("rewritten: the old row", db.execute("SELECT kind FROM loads WHERE id = 1").fetchone(), ("old",))
 
-with db.cursor().copy("COPY other FROM STDIN") as copy:
-    for number in range(2, 10_000):
-        copy.write_row((number,))
-with db.cursor().copy("COPY (SELECT id FROM other ORDER BY id) TO STDOUT") as copy:
-    rows = [int(row[0]) for row in copy.rows()]
-equal("copy", rows, list(range(1, 10_000)))
-
-db.execute("LISTEN ears")
-db.execute("NOTIFY ears, 'hello'")
-equal("notify", next(db.notifies(timeout=30)).payload, "hello")
-
-db.execute("INSERT INTO events VALUES (40, %s)", (BIG,))
-equal("big value", db.execute("SELECT kind FROM events WHERE id = 40").fetchone()[0], BIG)
-cursor = db.execute("INSERT INTO events VALUES (40, %s)", (BIG,))
-equal("big duplicate", cursor.rowcount, 0)
-
-with psycopg.connect(autocommit=True) as watcher:
-
-    def cancel():
-        wait_until("asleep", lambda: watcher.execute(ASLEEP).fetchone()[0] == 1)
-        db.cancel_safe(timeout=30)
-
-    thread = threading.Thread(target=cancel)
-    thread.start()
-    raises("cancel", "57014", lambda: db.execute("SELECT pg_sleep(60)"))
-    thread.join()
-equal("alive", db.execute("SELECT 1").fetchone()[0], 1)
+# Cursors of the server's with the driver's raw queries, and ones that outlive their transaction.
+with db.transaction():
+    with psycopg.RawServerCursor(db, "raw") as raw:
+        raw.execute("SELECT generate_series(1, $1)", (100,), binary=True)
+        read = [number for (number,) in raw.fetchmany(10)]
+        counts = [db.execute(INSERT, (number,)).rowcount for number in (1, 500, 500)]
+        read += [number for (number,) in raw]
+equal("raw server cursor", (read, counts), (list(range(1, 101)), [0, 1, 0]))
+with psycopg.ServerCursor(db, "held", scrollable=True, withhold=True) as held:
+    with db.transaction():
+        held.execute("SELECT generate_series(1, 100)")
+        counts = [db.execute(INSERT, (number,)).rowcount for number in (1, 501, 501)]
+        read = [number for (number,) in held.fetchmany(10)]
+    counts += [db.execute(INSERT, (number,)).rowcount for number in (1, 502, 502)]
+    held.scroll(-5)
+    read += [number for (number,) in held.fetchmany(10)]
+equal("held server cursor", (read, counts), ([*range(1, 11), *range(6, 16)], [0, 1, 0] * 2))
+# A client-side cursor sends several statements as one query.
+with db.transaction(), psycopg.ClientCursor(db) as client:
+    client.execute(INSERT + ";" + INSERT + ";" + INSERT, (1, 503, 503))
+    counts = [result.rowcount for result in client.results()]
+equal("client-bound, several statements", counts, [0, 1, 0])
+with psycopg.ClientCursor(db) as client:
+    client.executemany(LOAD, [(2000,), (1,), (2001,)])
+    equal("client-bound executemany", client.rowcount, 2)

@@ -43,6 +43,9 @@ mod locks;
 // A pipeline of very many INSERTs goes through, and keeps its good rows.
 mod bulk;
 
+// Peers that mean harm, or are broken: they harm themselves alone.
+mod hostile;
+
 // The program itself: its sockets, limits, signals, log and command line.
 mod shell;
 

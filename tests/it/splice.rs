@@ -4,6 +4,7 @@
 use pgabsorb::sql::{Encoding, Insert, Part, Statement, Syntax, classify};
 
 use crate::support::postgres::{Database, server};
+use crate::support::version::server_has;
 use crate::support::wire::{Message, Wire, lines, parse, startup, sync};
 
 const SYNTAX: Syntax = Syntax { standard_conforming_strings: true, encoding: Encoding::Utf8 };
@@ -100,12 +101,21 @@ const REPEATABLE: &[&str] = &[
     "insert into w (a) select a from u where b = 'one' or b similar to 'two'",
 ];
 
+/// What not every server knows, or knows for a column that is GENERATED ALWAYS.
+const NEWER: [(u32, &str); 3] =
+    [(12, "as materialized"), (13, "with ties"), (13, "overriding user value")];
+
 #[test]
 fn the_clause_absorbs_the_duplicates_of_each_text_and_stores_the_same_rows() {
     let database = Database::new();
     let mut session = session(&database);
     succeed(&mut session, "ALTER TABLE w ALTER a SET DEFAULT 1");
+    let unknown = NEWER.iter().filter(|(since, words)| !server_has(*since, words));
+    let unknown: Vec<_> = unknown.map(|(_, words)| *words).collect();
     for text in REPEATABLE {
+        if unknown.iter().any(|words| text.contains(words)) {
+            continue;
+        }
         let with_clause = spliced(text, Guard::None);
         succeed(&mut session, "TRUNCATE w RESTART IDENTITY");
         succeed(&mut session, text);

@@ -11,7 +11,7 @@ const ROOMS: &[(&str, &[&str], bool)] = &[
     ("sql", &[], true),
     ("session", &["wire", "rules", "sql"], true),
     ("auth", &[], true),
-    ("config", &["rules"], true),
+    ("config", &["wire", "rules"], true),
     ("proxy", &["wire", "rules", "session", "auth", "config"], false),
     ("cli", &["wire", "rules", "sql", "session", "auth", "config", "proxy"], false),
 ];
@@ -41,6 +41,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlparser::", &["sql"]),
     // PostgreSQL's own parser is what tests/grammar holds `sql` against.
     ("pg_query::", &[]),
+    ("futures_util::", &["proxy"]),
     ("pgwire::", &["wire"]),
     ("toml::", &["config"]),
     ("rustls::", &["proxy"]),

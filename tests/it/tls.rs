@@ -44,6 +44,7 @@ fn options() -> Options {
         .setting("ssl_cert_file", "../server.crt")
         .setting("ssl_key_file", "../server.key")
         .setting("ssl_ca_file", "../root.crt")
+        .setting("password_encryption", "scram-sha-256")
         .hba("local all all trust")
         .hba("host all postgres 127.0.0.1/32 trust")
         .hba("host all trust 127.0.0.1/32 trust")

@@ -82,7 +82,7 @@ fn overrides(server: SocketAddr) -> Overrides {
     let tcp =
         |address: SocketAddr| Address::Tcp { host: address.ip().to_string(), port: address.port() };
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Overrides { listen: vec![tcp(anywhere)], upstream: Some(tcp(server)) }
+    Overrides { listen: vec![tcp(anywhere)], upstream: vec![tcp(server)] }
 }
 
 fn address(proxy: &Proxy) -> anyhow::Result<SocketAddr> {

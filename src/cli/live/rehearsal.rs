@@ -20,6 +20,7 @@ use crate::session::{Session, Setup};
 use crate::wire::build;
 use crate::wire::frame::{Framer, Interest, Step};
 use crate::wire::frontend::{FrontendMessage, text_parameter};
+use crate::wire::target::TargetSessionAttrs;
 
 /// What all rehearsals in one database share.
 pub(in crate::cli) struct Stage {
@@ -124,6 +125,7 @@ impl Stage {
             catalog: Arc::clone(&self.catalog),
             inspect: 1 << 30,
             channel_binding: ChannelBinding::default(),
+            target: TargetSessionAttrs::Any,
         };
         let mut actors = Actors {
             session: Session::new(setup),

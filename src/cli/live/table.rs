@@ -82,7 +82,10 @@ WITH RECURSIVE parts (oid) AS (
     FROM parts p
     JOIN pg_catalog.pg_inherits h ON h.inhparent OPERATOR(pg_catalog.=) p.oid
 )
-SELECT c.relkind::pg_catalog.text, c.reltuples::pg_catalog.float8,
+SELECT c.relkind::pg_catalog.text,
+    CASE WHEN c.reltuples OPERATOR(pg_catalog.=) 0 AND c.relpages OPERATOR(pg_catalog.=) 0
+        AND pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.<) 140000
+        THEN -1 ELSE c.reltuples END::pg_catalog.float8,
     (SELECT pg_catalog.count(*) FROM pg_catalog.pg_inherits h
      WHERE h.inhparent OPERATOR(pg_catalog.=) c.oid),
     pg_catalog.pg_table_is_visible(c.oid), c.relrowsecurity,

@@ -72,7 +72,7 @@ fn each_other_mistake_has_its_message_and_position() {
 fn the_address_must_not_be_one_that_the_command_line_gives_to_clients() {
     let collides = |admin: &str, listen: &str| {
         let text = format!("{PROXY}[admin]\nlisten = \"{admin}\"");
-        let overrides = Overrides { listen: vec![listen.parse().unwrap()], upstream: None };
+        let overrides = Overrides { listen: vec![listen.parse().unwrap()], upstream: Vec::new() };
         crate::config::parse(&text, &overrides).is_err()
     };
     assert!(collides("127.0.0.1:9432", "0.0.0.0:9432"));

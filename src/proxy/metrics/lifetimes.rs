@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 
 use crate::proxy::connection::End;
 use crate::session::Session;
+use crate::session::login::LoginRefusal;
 
 use super::Label;
 
@@ -48,9 +49,11 @@ pub(in crate::proxy) enum Ending {
     ServerClosed,
     ServerLost,
     ClientLost,
+    ClientViolation,
     ProtocolViolation,
     LoginTimeout,
     ChannelBinding,
+    Unfit,
     Drained,
     Stopping,
     Unread,
@@ -58,15 +61,17 @@ pub(in crate::proxy) enum Ending {
 }
 
 impl Ending {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Closed,
         Self::ServerFatal,
         Self::ServerClosed,
         Self::ServerLost,
         Self::ClientLost,
+        Self::ClientViolation,
         Self::ProtocolViolation,
         Self::LoginTimeout,
         Self::ChannelBinding,
+        Self::Unfit,
         Self::Drained,
         Self::Stopping,
         Self::Unread,
@@ -76,6 +81,11 @@ impl Ending {
     /// How a session ended that was stopped if there is no `end`.
     pub(in crate::proxy) fn of(end: Option<&End>, session: &Session) -> Self {
         match end {
+            Some(End::Server | End::ServerLeft | End::ServerLost(_))
+                if session.client_violation().is_some() =>
+            {
+                Self::ClientViolation
+            }
             Some(End::Server) if session.fatal_was_said() => Self::ServerFatal,
             Some(End::Server) => Self::Closed,
             Some(End::ServerLeft) => Self::ServerClosed,
@@ -83,7 +93,8 @@ impl Ending {
             Some(End::ServerLost(_)) => Self::ServerLost,
             Some(End::Violation(_)) => Self::ProtocolViolation,
             Some(End::NotLoggedIn) => Self::LoginTimeout,
-            Some(End::ChannelBinding) => Self::ChannelBinding,
+            Some(End::Login(LoginRefusal::ChannelBinding)) => Self::ChannelBinding,
+            Some(End::Login(LoginRefusal::Target(_))) => Self::Unfit,
             Some(End::Drained) => Self::Drained,
             None => Self::Stopping,
         }
@@ -97,13 +108,39 @@ impl Ending {
             Self::ServerClosed => "server_closed",
             Self::ServerLost => "server_lost",
             Self::ClientLost => "client_lost",
+            Self::ClientViolation => "client_violation",
             Self::ProtocolViolation => "protocol_violation",
             Self::LoginTimeout => "login_timeout",
             Self::ChannelBinding => "channel_binding",
+            Self::Unfit => "server_unfit",
             Self::Drained => "drained",
             Self::Stopping => "stopping",
             Self::Unread => "unread",
             Self::Aborted => "aborted",
+        }
+    }
+}
+
+/// Why a client was not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::proxy) enum Unheard {
+    /// What it sent is no startup packet.
+    Malformed,
+    /// It closed its connection.
+    Left,
+    /// Nothing whole came in time.
+    TimedOut,
+}
+
+impl Unheard {
+    pub(super) const ALL: [Self; 3] = [Self::Malformed, Self::Left, Self::TimedOut];
+
+    /// The name in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Left => "left",
+            Self::TimedOut => "timeout",
         }
     }
 }

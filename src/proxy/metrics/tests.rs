@@ -4,7 +4,9 @@ use std::time::Duration;
 use super::*;
 use crate::config::{Overrides, parse};
 use crate::rules::{Constraint, Origin};
+use crate::session::ProtocolViolation;
 use crate::session::recovery::Reason;
+use crate::wire::target::{Attributes, TargetSessionAttrs};
 
 fn rules() -> Ruleset {
     let text = "proxy.upstream = 'a:1'
@@ -145,6 +147,12 @@ fn each_reason_to_refuse_a_session_is_there_from_the_start() {
     for refusal in [
         Refusal::Unreachable("a:1".to_owned(), gone()),
         Refusal::ConnectTimeout("a:1".to_owned(), Duration::ZERO),
+        Refusal::NotNow("a:1".to_owned(), "it starts".to_owned()),
+        Refusal::Unfit {
+            server: "a:1".to_owned(),
+            target: TargetSessionAttrs::Primary,
+            attributes: Attributes::default(),
+        },
         Refusal::Full(1),
         Refusal::FullAddress(1),
         Refusal::FullLogins(1),
@@ -154,6 +162,8 @@ fn each_reason_to_refuse_a_session_is_there_from_the_start() {
         Refusal::NotLoggedIn,
         Refusal::NeedsPassword,
         Refusal::NoServerTls("a:1".to_owned()),
+        Refusal::ServerLost(gone()),
+        Refusal::Violation(ProtocolViolation::OutOfStep),
         Refusal::Stopping,
     ] {
         metrics.refused(&refusal);

@@ -13,6 +13,7 @@ struct Case {
     result_sent: bool,
     status: Option<TransactionStatus>,
     scope: Scope,
+    server_version: u32,
     rule: Rule,
 }
 
@@ -44,6 +45,7 @@ fn absorbable() -> Case {
         result_sent: false,
         status: Some(TransactionStatus::Idle),
         scope: Scope::Alone,
+        server_version: 15,
         rule: rule(),
     }
 }
@@ -69,6 +71,7 @@ impl Case {
             result_sent: self.result_sent,
             status: self.status,
             scope: self.scope,
+            server_version: self.server_version,
             rule: Some(&self.rule),
         })
     }
@@ -117,6 +120,26 @@ fn what_may_have_stored_or_returned_more_is_run_again() {
     ] {
         assert_eq!(Case { text, ..absorbable() }.judge(), Ok(Answer::Redo), "{text}");
     }
+}
+
+/// What a newer server has computes one value; at an older one it is a function of the user's.
+#[test]
+fn a_function_that_the_server_lacks_may_store_more() {
+    for (text, since) in [
+        ("INSERT INTO t VALUES (uuidv7())", 18),
+        ("INSERT INTO t (a, id) VALUES (pg_catalog.Regexp_Like('a', 'b'), 1)", 15),
+        ("INSERT INTO t VALUES (lower('a' || gcd(4, abs(6))))", 13),
+        ("WITH x AS (SELECT 'a' ^@ 'b') INSERT INTO t VALUES (1)", 11),
+        ("INSERT INTO t (a[gcd(1, 2)]) VALUES (log10(3))", 13),
+        ("INSERT INTO t (a[log10(1)]) VALUES (gcd(3, 5))", 13),
+    ] {
+        let at = |server_version| Case { text, server_version, ..absorbable() }.judge();
+        assert_eq!((at(since - 1), at(since)), (Ok(Answer::Redo), Ok(Answer::Reply)), "{text}");
+        assert_eq!(at(0), Ok(Answer::Redo), "{text}");
+    }
+    let everywhere = "INSERT INTO t VALUES (abs(1) + length('a'))";
+    let case = Case { text: everywhere, server_version: 0, ..absorbable() };
+    assert_eq!(case.judge(), Ok(Answer::Reply));
 }
 
 #[test]

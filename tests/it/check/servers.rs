@@ -96,7 +96,9 @@ fn a_database_that_cannot_be_reached_is_named_with_the_reason() {
 
 #[test]
 fn a_wrong_password_is_told_and_the_right_one_may_come_from_the_environment() {
-    let options = Options::default().hba("host all asked 127.0.0.1/32 scram-sha-256");
+    let options = Options::default()
+        .hba("host all asked 127.0.0.1/32 scram-sha-256")
+        .setting("password_encryption", "scram-sha-256");
     let server = Throwaway::start(&options).unwrap();
     let mut wire = Wire::connect(server.address(), &startup(&[]));
     wire.query("CREATE ROLE asked LOGIN PASSWORD 'right'");

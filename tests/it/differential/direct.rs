@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use super::Strategy;
 use super::session::{SEPARATOR, Step};
 use super::statement::{Effect, Statement};
+use crate::support::version::version;
 use crate::support::wire::{self, Message, Wire};
 
 /// What the client sends at once, and what has to come back before it goes on.
@@ -163,6 +164,11 @@ impl Run<'_> {
     // === Simple query ===
 
     fn query(&mut self, statements: &[Statement]) {
+        let several = statements.len() > 1;
+        if version() < 11 && several && statements.iter().any(Statement::is_of_a_savepoint) {
+            // In a text of several, outside a block, that ends the session there.
+            return self.query(&[Statement::same("SELECT 'nothing'")]);
+        }
         let rewritten = self.rewritten(statements);
         if self.block == Block::Failed && rewritten.contains(&true) {
             // The proxy cannot ask there what a table is; whether it has asked before is no matter

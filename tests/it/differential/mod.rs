@@ -33,6 +33,7 @@ use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunne
 
 use crate::support::postgres::{Database, server};
 use crate::support::proxy::Proxy;
+use crate::support::wait_until;
 use crate::support::wire::{Wire, lines, startup};
 use session::Step;
 
@@ -171,11 +172,12 @@ impl Side {
 
     /// Nobody knows what is left of a session that has failed: nothing, from here on.
     fn end_sessions(&mut self) {
-        self.admin.query(
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid()
-               AND backend_type = 'client backend'",
-        );
+        let others = "FROM pg_stat_activity WHERE datname = current_database()
+             AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        self.admin.query(&format!("SELECT pg_terminate_backend(pid) {others}"));
+        wait_until("the sessions end", || {
+            !lines(&self.admin.query(&format!("SELECT 'left' {others}"))).contains("left")
+        });
     }
 
     fn dump(&mut self) -> String {
@@ -186,7 +188,7 @@ impl Side {
 impl World {
     fn new(name: &str, strategy: Strategy, answer: Answer) -> Self {
         let template = Database::named(&format!("template_{name}"));
-        template.sql(tables::SCHEMA);
+        template.sql(&tables::schema());
         Self {
             strategy,
             direct: Side::new(&format!("direct_{name}"), &template),

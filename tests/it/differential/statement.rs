@@ -136,6 +136,11 @@ impl Statement {
         verbs.iter().any(|verb| self.head.starts_with(verb))
     }
 
+    pub fn is_of_a_savepoint(&self) -> bool {
+        let verbs = ["SAVEPOINT", "ROLLBACK TO", "RELEASE"];
+        verbs.iter().any(|verb| self.head.starts_with(verb))
+    }
+
     /// The proxy does not know any more what it is: every error of it is shown.
     pub fn forget(&mut self) {
         (self.clause, self.redone) = (None, false);
@@ -330,7 +335,7 @@ const OTHERS: &[&str] = &[
     "WITH gone AS (DELETE FROM acct WHERE id = {2} RETURNING id)
         INSERT INTO duo SELECT id, 3 FROM gone",
     "WITH added AS (INSERT INTO acct VALUES ({1}, {2}) RETURNING id) SELECT id FROM added",
-    "EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) INSERT INTO acct VALUES ({1}, {2})",
+    "EXPLAIN (ANALYZE, BUFFERS off, COSTS off, TIMING off, SUMMARY off) INSERT INTO acct VALUES ({1}, {2})",
     "MERGE INTO acct USING (VALUES ({1})) AS it (id) ON acct.v = it.id + 50
         WHEN NOT MATCHED THEN INSERT VALUES (it.id, {2})",
     "SET CONSTRAINTS ALL IMMEDIATE",

@@ -1,6 +1,7 @@
 //! The tables that the sessions use, one for each kind of unique constraint, and what is listed.
 
 use super::{Answer, Strategy};
+use crate::support::version::{server_has, version};
 
 /// A table that sessions insert into.
 #[derive(Debug)]
@@ -141,7 +142,9 @@ pub fn rules(strategy: Strategy, answer: Answer) -> String {
         let head = format!("[[rule]]\nid = \"rule-{number}\"\nconstraint = \"{name}\"\n");
         format!("{head}strategy = \"{strategy}\"\n{answer}")
     };
-    LISTED.iter().enumerate().map(rule).collect()
+    // Where it is no partition, it has a key of its own.
+    let apart = Some(&"ev_0_pkey").filter(|_| version() < 11);
+    LISTED.iter().chain(apart).enumerate().map(rule).collect()
 }
 
 /// Constraints as an error names them, if a rule lists them: leaves of a partitioned table too.
@@ -150,18 +153,48 @@ pub fn is_listed(constraint: &[u8]) -> bool {
     LISTED.iter().any(named) || constraint.starts_with(b"ev_")
 }
 
-pub const SCHEMA: &str = r#"
+/// The tables, those of newer servers in the form that this server can have.
+pub fn schema() -> String {
+    let parted = if server_has(11, "unique constraints of partitioned tables") {
+        PARTED
+    } else {
+        NOT_PARTED
+    };
+    let generated = if server_has(12, "generated columns") {
+        "g int GENERATED ALWAYS AS (k / 2) STORED UNIQUE"
+    } else {
+        "g int DEFAULT 1 UNIQUE"
+    };
+    let nulls =
+        if server_has(15, "NULLS NOT DISTINCT") { "UNIQUE NULLS NOT DISTINCT" } else { "UNIQUE" };
+    format!(
+        "{SCHEMA}{parted}
+         CREATE TABLE ident (n bigint GENERATED ALWAYS AS IDENTITY, k int DEFAULT 2, {generated});
+         CREATE TABLE nulls (a int, b int, {nulls} (a, b));"
+    )
+}
+
+const PARTED: &str = "
+CREATE TABLE ev (region int, id int, v int, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
+CREATE TABLE ev_0 PARTITION OF ev FOR VALUES IN (0);
+CREATE TABLE ev_rest PARTITION OF ev FOR VALUES IN (1, 2) PARTITION BY RANGE (id);
+CREATE TABLE ev_low PARTITION OF ev_rest FOR VALUES FROM (MINVALUE) TO (3);
+CREATE TABLE ev_high PARTITION OF ev_rest FOR VALUES FROM (3) TO (MAXVALUE);
+";
+
+/// Two tables that refuse what has no partition.
+const NOT_PARTED: &str = "
+CREATE TABLE ev (region int CHECK (region < 3), id int, v int, PRIMARY KEY (region, id));
+CREATE TABLE ev_0 (region int CHECK (region = 0), id int, v int, PRIMARY KEY (region, id));
+";
+
+const SCHEMA: &str = r#"
 CREATE TABLE acct (id int PRIMARY KEY, v int CHECK (v < 95));
 CREATE TABLE pair (a int, b text, v int, UNIQUE (a, b));
 CREATE TABLE live (k int, active bool, v int);
 CREATE UNIQUE INDEX live_k ON live (k) WHERE active;
 CREATE TABLE mail (b text, v int);
 CREATE UNIQUE INDEX mail_lower ON mail (lower(b));
-CREATE TABLE ev (region int, id int, v int, PRIMARY KEY (region, id)) PARTITION BY LIST (region);
-CREATE TABLE ev_0 PARTITION OF ev FOR VALUES IN (0);
-CREATE TABLE ev_rest PARTITION OF ev FOR VALUES IN (1, 2) PARTITION BY RANGE (id);
-CREATE TABLE ev_low PARTITION OF ev_rest FOR VALUES FROM (MINVALUE) TO (3);
-CREATE TABLE ev_high PARTITION OF ev_rest FOR VALUES FROM (3) TO (MAXVALUE);
 CREATE TABLE duo (id int PRIMARY KEY, u int, v int);
 ALTER TABLE duo ADD CONSTRAINT duo_u UNIQUE (u);
 CREATE TABLE twin (id int PRIMARY KEY, u int, v int);
@@ -172,8 +205,8 @@ CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN RAISE NOTICE 'row %', new.id; new.v := new.v + 1000; RETURN new; END $$;
 CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN INSERT INTO log VALUES (new::text); RETURN NULL; END $$;
-CREATE TRIGGER shout BEFORE INSERT ON trig FOR EACH ROW EXECUTE FUNCTION shout();
-CREATE TRIGGER note AFTER INSERT ON trig FOR EACH ROW EXECUTE FUNCTION note();
+CREATE TRIGGER shout BEFORE INSERT ON trig FOR EACH ROW EXECUTE PROCEDURE shout();
+CREATE TRIGGER note AFTER INSERT ON trig FOR EACH ROW EXECUTE PROCEDURE note();
 CREATE TABLE nest (id int PRIMARY KEY, v int);
 CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
@@ -182,12 +215,9 @@ CREATE FUNCTION stumble() RETURNS trigger LANGUAGE plpgsql AS $$
         RETURN NULL;
     END $$;
 CREATE TRIGGER stumble AFTER INSERT ON nest FOR EACH ROW WHEN (new.id > 3)
-    EXECUTE FUNCTION stumble();
+    EXECUTE PROCEDURE stumble();
 CREATE TABLE parent (id int PRIMARY KEY);
 CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES parent);
-CREATE TABLE ident (n bigint GENERATED ALWAYS AS IDENTITY, k int DEFAULT 2,
-    g int GENERATED ALWAYS AS (k / 2) STORED UNIQUE);
-CREATE TABLE nulls (a int, b int, UNIQUE NULLS NOT DISTINCT (a, b));
 CREATE SCHEMA "Ünï Q";
 CREATE TABLE "Ünï Q"."sp ""ace" ("Küy" int, v int,
     CONSTRAINT "Schlüssel ""Q""" UNIQUE ("Küy"));
@@ -199,7 +229,7 @@ CREATE VIEW seen AS SELECT id, v FROM acct;
 /// What each session finds; DELETE is faster than TRUNCATE where there is little to delete.
 pub const RESET: &str = r#"
 DELETE FROM acct; DELETE FROM pair; DELETE FROM live; DELETE FROM mail; DELETE FROM ev;
-DELETE FROM duo; DELETE FROM twin; DELETE FROM log; DELETE FROM trig; DELETE FROM nest;
+DELETE FROM ev_0; DELETE FROM duo; DELETE FROM twin; DELETE FROM log; DELETE FROM trig; DELETE FROM nest;
 DELETE FROM child; DELETE FROM parent; DELETE FROM ident; DELETE FROM nulls;
 DELETE FROM "Ünï Q"."sp ""ace"; DELETE FROM free; DELETE FROM late;
 INSERT INTO acct VALUES (1, 1), (2, 2);
@@ -228,6 +258,7 @@ UNION ALL SELECT 'pair', r::text FROM pair r
 UNION ALL SELECT 'live', r::text FROM live r
 UNION ALL SELECT 'mail', r::text FROM mail r
 UNION ALL SELECT 'ev', r::text FROM ev r
+UNION ALL SELECT 'ev_0', r::text FROM ev_0 r
 UNION ALL SELECT 'duo', r::text FROM duo r
 UNION ALL SELECT 'twin', r::text FROM twin r
 UNION ALL SELECT 'log', r::text FROM log r

@@ -12,6 +12,7 @@ use crate::shell::admin;
 use crate::shell::process::Process;
 use crate::support::PATIENCE;
 use crate::support::postgres::{Database, server};
+use crate::support::version::{of_version, version};
 
 use super::page::Command;
 
@@ -80,6 +81,7 @@ impl Stage {
                 assert!(worked, "{}: {}\n{printed}", place(), command.text);
                 return;
             };
+            let expected = &expected.iter().map(|it| of_version(it, version())).collect::<Vec<_>>();
             let lines: Vec<_> = printed.lines().map(str::trim_end).collect();
             if matches(expected, &lines) {
                 return;

@@ -4,18 +4,26 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use super::{PGJDBC, java, python, run_in};
-use crate::support::postgres::Database;
+use super::{command, python, with_programs};
+use crate::support::postgres::{Database, server};
 use crate::support::proxy::Proxy;
+use crate::support::version::server_has;
 
 #[test]
 fn django() {
+    if !server_has(14, DJANGO) {
+        return;
+    }
     orm(python(), &[], &["with_django.py", "psycopg"]);
 }
 
 #[test]
 fn django_with_psycopg2() {
+    if !server_has(14, DJANGO) {
+        return;
+    }
     orm(python(), &[], &["with_django.py", "psycopg2"]);
 }
 
@@ -41,6 +49,16 @@ fn hibernate() {
     let path = env::join_paths(jars.iter().map(PathBuf::as_path).chain([Path::new(PGJDBC)]));
     orm("java", &java(path.unwrap().to_str().unwrap()), &["with_hibernate.java"]);
 }
+
+const DJANGO: &str = "Django 5.2, which refuses older servers";
+
+/// One run of a few seconds: less compiling, and no file for jstat and its like.
+fn java(jars: &str) -> [&str; 4] {
+    ["-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", jars]
+}
+
+/// Where Debian puts the driver.
+const PGJDBC: &str = "/usr/share/java/postgresql.jar";
 
 /// What Hibernate is made of, as Debian calls it.
 const HIBERNATE: [&str; 10] = [
@@ -92,5 +110,21 @@ CREATE TABLE invoices (
 fn orm(interpreter: impl AsRef<Path>, options: &[&str], script: &[&str]) {
     let database = Database::new();
     database.sql(SCHEMA);
-    run_in(&database, &Proxy::start(RULES), interpreter, options, script);
+    let proxy = Proxy::start(RULES);
+    let output = with_programs(&mut command(interpreter, options, script), server().programs())
+        .env("PGHOST", proxy.address().ip().to_string())
+        .env("PGPORT", proxy.address().port().to_string())
+        .env("PGUSER", "postgres")
+        .env("PGDATABASE", &database.name)
+        .env("PGCONNECT_TIMEOUT", "30")
+        .env("SERVER_HOST", server().address().ip().to_string())
+        .env("SERVER_PORT", server().address().port().to_string())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{script:?}, {}\n{stdout}{stderr}", output.status);
+    assert!(output.status.success(), "{script:?} failed");
+    proxy.log_lines("absorbed", 1);
 }

@@ -1,51 +1,31 @@
 //! tokio-postgres: every statement is prepared by name, and requests are pipelined.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::time::Duration;
+mod list;
 
-use futures_util::{SinkExt, TryStreamExt};
-use tokio::sync::mpsc;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{AsyncMessage, Client, Error, GenericClient, NoTls};
+use tokio_postgres::{Client, Error, GenericClient};
 
-use super::fixture;
+use super::page;
+use super::stage::Stage;
 use crate::support::PATIENCE;
-use crate::support::proxy::Proxy;
 
 #[test]
 fn tokio_postgres() {
-    let (database, proxy) = fixture();
+    let stage = Stage::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let everything = async {
-            let (mut client, notifications) = connect(&proxy, &database.name).await;
+            let report = list::list(&stage).await;
+            page::holds("tokio-postgres", &report);
+            let mut client = list::connect(&stage, "postgres").await.0;
+            client.batch_execute("TRUNCATE events, loads, other").await.unwrap();
             inserts(&client).await;
             transactions(&mut client).await;
             savepoints(&mut client).await;
             portal(&mut client).await;
-            bulk(&client).await;
-            notify(&client, notifications).await;
-            cancel(&client, &connect(&proxy, &database.name).await.0).await;
         };
         tokio::time::timeout(PATIENCE, everything).await.expect("in time");
     });
-}
-
-async fn connect(proxy: &Proxy, database: &str) -> (Client, mpsc::Receiver<String>) {
-    let address = proxy.address();
-    let config =
-        format!("host={} port={} user=postgres dbname={database}", address.ip(), address.port());
-    let (client, mut connection) = tokio_postgres::connect(&config, NoTls).await.unwrap();
-    let (sender, receiver) = mpsc::channel(16);
-    tokio::spawn(async move {
-        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-            if let AsyncMessage::Notification(notification) = message {
-                let _ = sender.send(notification.payload().to_owned()).await;
-            }
-        }
-    });
-    (client, receiver)
 }
 
 const INSERT: &str = "INSERT INTO events VALUES ($1, 'x')";
@@ -153,47 +133,6 @@ async fn portal(client: &mut Client) {
         assert_eq!(transaction.query(RETURNING, &[&2]).await.unwrap().len(), 0);
     }
     transaction.commit().await.unwrap();
-}
-
-async fn bulk(client: &Client) {
-    let mut sink = pin!(client.copy_in("COPY other FROM STDIN").await.unwrap());
-    for number in 2..10_000 {
-        sink.send(bytes::Bytes::from(format!("{number}\n"))).await.unwrap();
-    }
-    assert_eq!(sink.finish().await.unwrap(), 9998);
-    let stream =
-        client.copy_out("COPY (SELECT id FROM other ORDER BY id) TO STDOUT").await.unwrap();
-    let lines: Vec<bytes::Bytes> = stream.try_collect().await.unwrap();
-    let expected = (1..10_000).map(|number| format!("{number}\n"));
-    assert!(lines.into_iter().eq(expected));
-
-    let big = "v".repeat(5 << 20);
-    for expected in [1, 0] {
-        let insert = "INSERT INTO events VALUES (40, $1)";
-        assert_eq!(client.execute(insert, &[&big]).await.unwrap(), expected);
-    }
-    let row = client.query_one("SELECT kind FROM events WHERE id = 40", &[]).await.unwrap();
-    assert!(row.get::<_, &str>(0) == big);
-}
-
-async fn notify(client: &Client, mut notifications: mpsc::Receiver<String>) {
-    client.batch_execute("LISTEN ears").await.unwrap();
-    client.batch_execute("NOTIFY ears, 'hello'").await.unwrap();
-    assert_eq!(notifications.recv().await.as_deref(), Some("hello"));
-}
-
-async fn cancel(client: &Client, watcher: &Client) {
-    let asleep = "SELECT count(*) FROM pg_stat_activity
-                  WHERE wait_event = 'PgSleep' AND datname = current_database()";
-    let cancelled = async {
-        while watcher.query_one(asleep, &[]).await.unwrap().get::<_, i64>(0) == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        client.cancel_token().cancel_query(NoTls).await.unwrap();
-    };
-    let (outcome, ()) = tokio::join!(client.batch_execute("SELECT pg_sleep(60)"), cancelled);
-    assert_eq!(outcome.unwrap_err().code(), Some(&SqlState::QUERY_CANCELED));
-    client.batch_execute("SELECT 1").await.unwrap();
 }
 
 async fn rows(client: &Client) -> i64 {

@@ -21,9 +21,9 @@ CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
         PERFORM pg_advisory_unlock_shared(42);
         RETURN NULL;
     END $$;
-CREATE TRIGGER gate BEFORE INSERT ON one EXECUTE FUNCTION gate();
-CREATE TRIGGER gate BEFORE INSERT ON twin EXECUTE FUNCTION gate();
-CREATE TRIGGER gate BEFORE INSERT ON free EXECUTE FUNCTION gate();
+CREATE TRIGGER gate BEFORE INSERT ON one EXECUTE PROCEDURE gate();
+CREATE TRIGGER gate BEFORE INSERT ON twin EXECUTE PROCEDURE gate();
+CREATE TRIGGER gate BEFORE INSERT ON free EXECUTE PROCEDURE gate();
 ";
 
 impl Admin {
@@ -63,7 +63,8 @@ impl Admin {
 
     /// Ends a server process, and waits for its end.
     pub fn terminate(&mut self, pid: u32) {
-        self.rows(&format!("SELECT pg_terminate_backend({pid}, 10000)"));
+        self.rows(&format!("SELECT pg_terminate_backend({pid})"));
+        wait_until("the server process ends", || !self.lives(pid));
     }
 
     /// Whether a server process is there.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::session::Dice;
+use crate::support::version::version;
 use crate::support::wire::{self, Message};
 
 /// One mishap.
@@ -93,6 +94,9 @@ pub fn fault(dice: &mut Dice) -> Fault {
     };
     // The first command of a segment is not timed while the server waits for it.
     let when = if what == Timeout && when == When::Before { When::After } else { when };
+    // Before 11 the time of a statement runs until the Sync, behind its own reply too.
+    let endless = what == Timeout && when == When::After && version() < 11;
+    let what = if endless { Cancel } else { what };
     Fault { what, at, when }
 }
 
@@ -173,8 +177,9 @@ fn in_text(text: &str, start: usize) -> Vec<(Spot, Range<usize>)> {
     for (spot, mark) in marks {
         for (at, _) in text.match_indices(mark) {
             let range = start + at..start + at + mark.len();
-            if spot == Spot::Redo && text[..at].ends_with("tableoid IS NULL ") {
-                // The client's own statement, rewritten.
+            let clause = text[..at].rsplit("ON CONFLICT ").next().unwrap_or_default();
+            if spot == Spot::Redo && clause.starts_with('(') {
+                // The client's own statement, rewritten: what runs again names the constraint.
                 continue;
             }
             // Two of them end as the third is written.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::support::version::version;
 use crate::support::wire;
 
 /// A source of choices that a seed brings back.
@@ -99,6 +100,10 @@ impl Statement {
             Self::Delete(table, id) => format!("DELETE FROM {} WHERE id = {id}", table.name()),
             Self::Select(number) => format!("SELECT {number}"),
         }
+    }
+
+    fn is_of_a_savepoint(&self) -> bool {
+        matches!(self, Self::Savepoint(_) | Self::RollbackTo(_) | Self::Release(_))
     }
 
     fn values(&self) -> Vec<String> {
@@ -272,12 +277,16 @@ impl Maker<'_> {
         while !rest.is_empty() {
             let (these, others) = rest.split_at(rest.len().min(1 + self.dice.below(together)));
             rest = others;
-            exchanges.push(if self.dice.one_in(2) {
-                Exchange::Query(these.to_vec())
-            } else {
+            if !self.dice.one_in(2) {
                 let calls = these.iter().map(|it| self.call(it.clone())).collect();
-                Exchange::Calls(calls, if self.dice.one_in(5) { Last::Flush } else { Last::Sync })
-            });
+                let last = if self.dice.one_in(5) { Last::Flush } else { Last::Sync };
+                exchanges.push(Exchange::Calls(calls, last));
+            } else if version() < 11 && these.iter().any(Statement::is_of_a_savepoint) {
+                // In a text of several, outside a block, it ends the session there.
+                exchanges.extend(these.iter().map(|it| Exchange::Query(vec![it.clone()])));
+            } else {
+                exchanges.push(Exchange::Query(these.to_vec()));
+            }
         }
         exchanges
     }

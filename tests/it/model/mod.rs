@@ -2,7 +2,7 @@
 //! between: whatever the client was told is stored, is stored, and nothing else is.
 
 mod client;
-mod server;
+pub mod server;
 mod sql;
 mod world;
 

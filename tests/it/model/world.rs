@@ -6,6 +6,7 @@ use pgabsorb::rules::{Constraint, ConstraintGlob, Origin, Rule, RuleId, Ruleset}
 use pgabsorb::session::catalog::{Catalog, Index, SharedCatalog};
 use pgabsorb::session::login::ChannelBinding;
 use pgabsorb::session::{Session, Setup};
+use pgabsorb::wire::target::TargetSessionAttrs;
 
 use super::client::{Client, Send};
 use super::server::Server;
@@ -38,6 +39,7 @@ impl World {
             catalog: Arc::clone(catalog),
             inspect: 1 << 20,
             channel_binding: ChannelBinding::default(),
+            target: TargetSessionAttrs::Any,
         });
         let greeting = [
             wire::message(b'S', b"client_encoding\0UTF8\0"),

@@ -53,7 +53,11 @@ fn scenarios() -> Vec<Scenario> {
         ends("a type of zero", message(0, b"")),
         ends("a length below four", b"Q\0\0\0\x03".to_vec()),
         ends("a negative length", b"Q\xff\xff\xff\xff".to_vec()),
-        ends("a long sync", b"S\0\0\x75\x30".to_vec()),
+        // Before 14 all of it is waited for.
+        steps(
+            "a long sync",
+            ended(vec![Startup(&[]), Await(b'Z', 1), Send(b"S\0\0\x75\x30".to_vec())]),
+        ),
         steps(
             "half a message, then the end",
             vec![

@@ -74,7 +74,7 @@ fn scenarios() -> Vec<Scenario> {
             "cancelled",
             vec![
                 Send(query("SELECT pg_sleep(60)")),
-                Elsewhere("CALL sleeps('victim')"),
+                Elsewhere("SELECT sleeps('victim')"),
                 Cancel,
                 Await(b'Z', 1),
                 Send([query("SELECT 1"), terminate()].concat()),
@@ -92,7 +92,7 @@ fn scenarios() -> Vec<Scenario> {
                     ]
                     .concat(),
                 ),
-                Elsewhere("CALL sleeps('victim')"),
+                Elsewhere("SELECT sleeps('victim')"),
                 Cancel,
                 Await(b'Z', 1),
                 Send(terminate()),
@@ -116,7 +116,7 @@ fn scenarios() -> Vec<Scenario> {
             "terminated at work",
             vec![
                 Send(query("SELECT pg_sleep(60)")),
-                Elsewhere("CALL sleeps('victim')"),
+                Elsewhere("SELECT sleeps('victim')"),
                 Elsewhere(kill),
             ],
         ),

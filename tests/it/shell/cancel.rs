@@ -93,7 +93,7 @@ fn a_cancel_request_of_any_length_passes_verbatim_and_ends_after_the_server() {
 }
 
 /// Waits, at the server, until a session of this database is asleep.
-fn wait_for_sleep(database: &Database) {
+pub fn wait_for_sleep(database: &Database) {
     let mut wire = Wire::connect(server().address(), &startup(&[]));
     let sleeper = format!(
         "SELECT 'asleep' FROM pg_stat_activity

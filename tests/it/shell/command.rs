@@ -89,7 +89,7 @@ fn connect(proxy: &Process) -> std::net::TcpStream {
 fn fewer_descriptors_than_the_sessions_need_are_told_at_the_start() {
     let limited = |descriptors: &str| {
         let option = format!("--nofile={descriptors}");
-        Process::run("[limits]\nconnections = 200\n", |command| {
+        Process::run("limits = { connections = 200, logins = 100 }", |command| {
             let mut limited = Command::new("prlimit");
             limited.arg(option).arg(command.get_program()).args(command.get_args());
             limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -98,7 +98,7 @@ fn fewer_descriptors_than_the_sessions_need_are_told_at_the_start() {
             *command = limited;
         })
     };
-    limited("300:300").output.wait_for("fewer descriptors", 1);
+    limited("540:540").output.wait_for("fewer descriptors", 1);
     let raised = limited("100:1000");
     raised.signal("TERM");
     raised.errors.wait_for("pgabsorb stopped", 1);

@@ -10,16 +10,18 @@ pub mod fake;
 mod flow;
 mod log;
 mod lost_lines;
-mod metrics;
+pub mod metrics;
 mod numbers;
 mod origins;
 pub mod process;
+mod protocol;
 mod refusals;
 mod reload;
 mod service;
 mod sockets;
 mod status;
 mod stopping;
+mod upstreams;
 
 use std::io::{Read, Write};
 
@@ -29,17 +31,17 @@ use crate::support::wire::{Message, Wire, lines, query, startup, terminate};
 use process::Process;
 
 /// A proxy in front of the shared server.
-fn proxy(rules: &str) -> Process {
+pub fn proxy(rules: &str) -> Process {
     Process::start(rules, &server().address().to_string())
 }
 
 /// A session in this database, through the proxy.
-fn session(proxy: &Process, database: &Database) -> Wire {
+pub fn session(proxy: &Process, database: &Database) -> Wire {
     Wire::connect(proxy.address(), &startup(&[("database", &database.name)]))
 }
 
 /// The one FATAL that a client is told before the end; whatever else comes is a failure.
-fn fatal(wire: &mut Wire) -> String {
+pub fn fatal(wire: &mut Wire) -> String {
     let (messages, cut) = wire.rest();
     let text = lines(&messages);
     assert!(cut.is_empty(), "{text}then {}", cut.escape_ascii());

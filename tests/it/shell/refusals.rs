@@ -16,7 +16,7 @@ use crate::support::wire::{
 use crate::support::{PATIENCE, wait_until};
 
 /// A port where nothing listens: it is taken, so that nobody else gets it, and not listened on.
-fn dead_port() -> (Socket, SocketAddr) {
+pub fn dead_port() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();

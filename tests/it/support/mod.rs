@@ -4,6 +4,7 @@
 pub mod postgres;
 pub mod proxy;
 pub mod recorder;
+pub mod version;
 pub mod wire;
 
 use std::thread;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pgabsorb::cli::throwaway::{Options, Throwaway};
 
+use super::version::version;
 use super::wire::{Wire, startup};
 
 /// The server that all tests share. Statics are not dropped, so its end is left to its keeper,
@@ -54,7 +55,16 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        administer(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        let name = &self.name;
+        if version() >= 13 {
+            return administer(&format!("DROP DATABASE {name} WITH (FORCE)"));
+        }
+        administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"));
+        // DROP DATABASE waits for those who have been told to go.
+        administer(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        ));
+        administer(&format!("DROP DATABASE {name}"));
     }
 }
 

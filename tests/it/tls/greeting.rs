@@ -12,10 +12,11 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::shell::one_query;
 use crate::shell::process::Process;
-use crate::support::PATIENCE;
+use crate::support::version::version;
 use crate::support::wire::{
-    Wire, cancel_request, lines, packet, query, ssl_request, startup, terminate,
+    Wire, cancel_request, lines, packet, query, ssl_request, startup, startup_version, terminate,
 };
+use crate::support::{PATIENCE, wait_until};
 
 use super::{client_tls, file, proxy, server_tls};
 
@@ -102,20 +103,25 @@ fn a_unix_socket_needs_none() {
     drop(proxy);
 }
 
-/// libpq before 17 cancels in plain text, whatever the session is.
+/// libpq before 17 cancels in plain text, whatever the session is. In protocol 3.2 keys are longer,
+/// where the server has it.
 #[test]
 fn a_cancel_request_passes_with_and_without() {
     let config = client_tls("require", "proxy") + &server_tls("require");
     let proxy = proxy(&config);
-    for encrypted in [true, false] {
+    for (encrypted, protocol) in [(true, 0), (false, 0), (true, 2), (false, 2)] {
         let mut session = encrypt(connect(proxy.address()), ALPN, None);
-        session.write_all(&startup(&[])).unwrap();
+        let hello = startup_version(3 << 16 | protocol, &[("user", "postgres")]);
+        session.write_all(&hello).unwrap();
         let greeting = read_until(&mut session, b'Z');
         let key = greeting.iter().find(|(tag, _)| *tag == b'K').unwrap().1.clone();
+        let secret = if protocol == 2 && version() >= 18 { 32 } else { 4 };
+        assert_eq!(key.len(), 4 + secret);
         session.write_all(&query("SELECT pg_sleep(1000)")).unwrap();
         let address = proxy.address();
+        wait_until("the query begins", || !stopped(&key));
         let canceller = thread::spawn(move || {
-            // Until it has begun a cancel has no effect.
+            // A cancel between two of its steps may have no effect.
             loop {
                 let stream = connect(address);
                 let request = cancel_request(&key);

@@ -7,6 +7,7 @@
 //! index public.t.t_pkey            what the catalog knows; then the root's name, if it is another's,
 //!                                  and flags: deferrable, behind-view
 //! offline a reason                 the runs against a real server leave the file out
+//! since 11 a reason                those against an older server do
 //! ...                              the client waits: only for making a file
 //! setup CREATE TABLE ...           for the run against a real server
 //!
@@ -22,6 +23,10 @@
 //! end                              the server's side of the connection ends
 //! note absorbed                    the outcome of a 23505, with the reason if it was shown
 //! ```
+//!
+//! A line that holds only of some servers begins with the first version that it holds of, or the
+//! last, or both: `since=12 until=13 S>C ReadyForQuery I`. Before 15 no conflict target names its table, so there the
+//! predicates that do so are left out of all lines.
 
 use std::sync::Arc;
 
@@ -31,9 +36,11 @@ use pgabsorb::rules::{Constraint, Origin, Ruleset};
 use pgabsorb::session::catalog::{self, Catalog, Index, SharedCatalog};
 use pgabsorb::session::login::ChannelBinding;
 use pgabsorb::session::{Session, Setup, verified};
+use pgabsorb::wire::target::TargetSessionAttrs;
 
 use super::message::{Sender, Written};
 use crate::support::recorder::Recorder;
+use crate::support::version::of_version;
 
 /// One file, read.
 #[derive(Debug, Default)]
@@ -44,6 +51,10 @@ pub struct Transcript {
     pub setup: Vec<String>,
     /// Why the run against a real server leaves it out.
     pub offline: Option<String>,
+    /// The oldest server that has what it takes, and what that is.
+    pub since: Option<(u32, String)>,
+    /// The server's major version.
+    pub version: u32,
     pub steps: Vec<Step>,
 }
 
@@ -71,13 +82,19 @@ pub enum What {
 }
 
 impl Transcript {
-    pub fn read(text: &str) -> Self {
-        let mut read = Self::default();
-        for (at, line) in text.lines().enumerate() {
-            let result = read.line(at + 1, line.trim());
-            result.unwrap_or_else(|error| panic!("line {}: {error}: {line}", at + 1));
+    /// Reads what a file says of a server of this version.
+    pub fn read(text: &str, version: u32) -> Self {
+        let mut read = Self { version, ..Self::default() };
+        for (number, line) in lines(text, version) {
+            let result = read.line(number, line.trim());
+            result.unwrap_or_else(|error| panic!("line {number}: {error}: {line}"));
         }
         read
+    }
+
+    /// Whether it takes a newer server.
+    pub fn is_newer(&self) -> bool {
+        self.since.as_ref().is_some_and(|(since, _)| *since > self.version)
     }
 
     fn line(&mut self, number: usize, line: &str) -> Result<(), String> {
@@ -90,6 +107,11 @@ impl Transcript {
             "index" => self.indexes.push(index(rest)),
             "setup" => self.setup.push(rest.to_owned()),
             "offline" => self.offline = Some(rest.to_owned()),
+            "since" => {
+                let (version, reason) = rest.split_once(' ').ok_or("no reason")?;
+                let version = version.parse().map_err(|_| "no version")?;
+                self.since = Some((version, reason.to_owned()));
+            }
             "note" => step(What::Note(rest.to_owned())),
             "end" => step(What::End),
             "lookup" => step(What::Lookup),
@@ -120,12 +142,14 @@ impl Transcript {
             catalog: Arc::new(catalog),
             inspect: 4096,
             channel_binding: ChannelBinding::default(),
+            target: TargetSessionAttrs::Any,
         });
+        let version = format!("ParameterStatus server_version {}.0", self.version);
         for line in [
-            r"ParameterStatus client_encoding UTF8",
-            r"ParameterStatus standard_conforming_strings on",
-            r"ParameterStatus server_version 15.18",
-            r"ReadyForQuery I",
+            "ParameterStatus client_encoding UTF8",
+            "ParameterStatus standard_conforming_strings on",
+            &version,
+            "ReadyForQuery I",
         ] {
             let message = Written::read(Sender::Backend, line).unwrap();
             session.handle_backend(&message.bytes(), recorder).unwrap();
@@ -143,6 +167,24 @@ impl Transcript {
     pub fn lookup(&self) -> Bytes {
         catalog::lookup(&self.ruleset())
     }
+}
+
+/// The lines of a file that hold of a server of this version, with their numbers.
+pub fn lines(text: &str, version: u32) -> impl Iterator<Item = (usize, String)> {
+    text.lines().enumerate().filter_map(move |(at, mut line)| {
+        let of = |word: &str, line: &str| {
+            let (number, _) = line.strip_prefix(word)?.split_once(' ')?;
+            Some(number.parse::<u32>().expect("a version"))
+        };
+        loop {
+            let holds = match (of("since=", line), of("until=", line)) {
+                (Some(first), _) => version >= first,
+                (_, Some(last)) => version <= last,
+                _ => return Some((at + 1, of_version(line, version))),
+            };
+            (_, line) = line.split_once(' ').filter(|_| holds)?;
+        }
+    })
 }
 
 /// The question about a table's name.
