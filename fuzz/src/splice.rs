@@ -29,10 +29,10 @@ pub fn comes_out_again(text: &[u8], conforming: bool) {
         return;
     }
     let begin = |strategy, status| Talk::new(&tables, conforming, strategy, status);
-    begin(Strategy::React, b'T').is_guarded(text);
+    begin(Strategy::React, b'T').guards(text);
     begin(Strategy::React, b'I').runs_again(text, &tables[0]);
-    begin(Strategy::Rewrite, b'I').is_rewritten(text);
-    begin(Strategy::Rewrite, b'T').is_rewritten(text);
+    begin(Strategy::Rewrite, b'I').rewrites(text);
+    begin(Strategy::Rewrite, b'T').rewrites(text);
 }
 
 /// A session whose client sends one Query.
@@ -125,13 +125,13 @@ impl Talk {
         messages
     }
 
-    fn is_guarded(mut self, text: &[u8]) {
+    fn guards(mut self, text: &[u8]) {
         let sent = self.query(text);
         let without = unguarded(only_query(&sent));
         assert_eq!(shown(&without), shown(text));
     }
 
-    fn is_rewritten(mut self, text: &[u8]) {
+    fn rewrites(mut self, text: &[u8]) {
         let sent = self.query(text);
         let without = unguarded(only_query(&sent));
         let without = self::without(&without, b" ON CONFLICT ", b" DO NOTHING ");

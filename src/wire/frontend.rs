@@ -128,10 +128,11 @@ impl<'a> FrontendMessage<'a> {
     }
 }
 
-/// Whether a message's fields matter, and so must be waited for.
+/// Whether a message must be waited for: its fields matter, or it should have none and it matters
+/// that it is whole.
 #[must_use]
 pub fn is_read(tag: u8) -> bool {
-    matches!(tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C')
+    matches!(tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'S' | b'H' | b'X')
 }
 
 fn target<'a>(body: &mut &'a [u8]) -> Option<Target<'a>> {
