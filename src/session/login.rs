@@ -219,7 +219,9 @@ mod tests {
             session.handle_frontend(message, &mut out);
             let refusal = refused.then_some(LoginRefusal::ChannelBinding);
             assert_eq!(session.login_refusal(), refusal, "{binding:?}");
-            assert_eq!(out.backend, if refused { b"" } else { message });
+            session.handle_frontend(b"S\0\0\0\x04", &mut out);
+            let passed = [message, b"S\0\0\0\x04"].concat();
+            assert_eq!(out.backend, if refused { b"" } else { &passed[..] });
         }
     }
 

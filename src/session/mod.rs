@@ -266,6 +266,10 @@ impl Session {
         let mut passage = Passage::new(input, Towards::Backend, out);
         self.stalled = !self.waiting.is_empty();
         while !self.stalled && !passage.rest().is_empty() {
+            if self.login_refusal().is_some() {
+                passage.withhold(passage.rest().len());
+                break;
+            }
             if self.frontend_is_raw.is_some() {
                 passage.pass(passage.rest().len());
                 break;

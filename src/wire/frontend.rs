@@ -66,20 +66,24 @@ pub fn sasl_initial_response(mut body: &[u8]) -> Option<(&[u8], Option<&[u8]>)> 
 /// what stands behind the Bind's two names.
 #[must_use]
 pub fn text_parameter(mut values: &[u8], number: usize) -> Option<&[u8]> {
-    let formats: Vec<_> = (0..take_i16(&mut values)?).map(|_| take_i16(&mut values)).collect();
+    let formats = usize::try_from(take_i16(&mut values)?).unwrap_or_default();
+    let mut formats = take_bytes(&mut values, 2 * formats)?.chunks_exact(2);
     let index = number.checked_sub(1)?;
-    let format = match &formats[..] {
-        [] => 0,
-        [all] => (*all)?,
-        each => (*each.get(index)?)?,
+    let format = match formats.len() {
+        0 => TEXT,
+        1 => formats.next()?,
+        _ => formats.nth(index)?,
     };
     let count = usize::try_from(take_i16(&mut values)?).ok()?;
     let mut parameters = (0..count).map(|_| match take_i32(&mut values)? {
         -1 => Some(None),
         length => take_bytes(&mut values, usize::try_from(length).ok()?).map(Some),
     });
-    parameters.nth(index)??.filter(|_| format == 0)
+    parameters.nth(index)??.filter(|_| format == TEXT)
 }
+
+/// The code of the text format.
+const TEXT: &[u8] = &[0, 0];
 
 /// What a Describe or a Close is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,10 +128,11 @@ impl<'a> FrontendMessage<'a> {
     }
 }
 
-/// Whether a message's fields matter, and so must be waited for.
+/// Whether a message must be waited for: its fields matter, or it should have none and it matters
+/// that it is whole.
 #[must_use]
 pub fn is_read(tag: u8) -> bool {
-    matches!(tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C')
+    matches!(tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'S' | b'H' | b'X')
 }
 
 fn target<'a>(body: &mut &'a [u8]) -> Option<Target<'a>> {

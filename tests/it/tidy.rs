@@ -114,6 +114,28 @@ fn every_file_says_what_it_is_and_none_is_long() {
     }
 }
 
+#[test]
+fn each_fuzz_target_is_built_run_and_described_and_has_inputs() {
+    let fuzz = root().join("fuzz");
+    let read = |name: &str| fs::read_to_string(fuzz.join(name)).unwrap();
+    let (manifest, run, page) = (read("Cargo.toml"), read("run"), read("README.md"));
+    let targets: Vec<_> = fs::read_dir(fuzz.join("fuzz_targets")).unwrap().collect();
+    assert!(targets.len() >= 8, "the targets are not where they were");
+    for target in targets {
+        let path = target.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(
+            read(&format!("fuzz_targets/{name}.rs")).starts_with("//! "),
+            "{name}: say what it is"
+        );
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is not built");
+        assert!(run.contains(&format!("[{name}]=")), "{name} is not run");
+        assert!(page.contains(&format!("| `{name}` |")), "{name} is not described");
+        let inputs = fs::read_dir(fuzz.join("corpus").join(name)).unwrap().count();
+        assert!(inputs > 0, "{name} has no inputs");
+    }
+}
+
 fn each_line(room: &str, check: impl Fn(&str, &str)) {
     let (folder, file) = (Path::new(room), PathBuf::from(format!("{room}.rs")));
     for path in sources() {

@@ -4,8 +4,9 @@
 use pgabsorb::session::{ProtocolViolation, Session};
 
 use crate::model::server::Server;
+use crate::support::recorder::Recorder;
 use crate::support::wire::{Message, lines, message};
-use crate::transcripts::{Recorder, Transcript};
+use crate::transcripts::Transcript;
 
 /// What takes the place of a message of the server's: nothing, another, or several.
 pub type Change = Box<dyn FnMut(&Message) -> Option<Vec<u8>>>;

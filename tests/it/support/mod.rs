@@ -3,6 +3,7 @@
 
 pub mod postgres;
 pub mod proxy;
+pub mod recorder;
 pub mod version;
 pub mod wire;
 

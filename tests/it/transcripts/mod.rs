@@ -12,10 +12,11 @@ use pgabsorb::session::Session;
 
 use crate::support::postgres::Database;
 use crate::support::proxy::Proxy;
+use crate::support::recorder::Recorder;
 use crate::support::version::{server_has, version};
 use crate::support::wire::{self, Wire};
 use message::Sender;
-pub use transcript::{Recorder, Transcript};
+pub use transcript::Transcript;
 use transcript::{Step, What};
 
 /// Servers of which the files say different things.

@@ -14,8 +14,9 @@ use bytes::Bytes;
 use pgabsorb::session::Session;
 
 use super::message::{Sender, Written};
-use super::transcript::{Recorder, Step, Transcript, What, lines, question};
+use super::transcript::{Step, Transcript, What, lines, question};
 use crate::support::postgres::{Database, server};
+use crate::support::recorder::Recorder;
 use crate::support::wire::{Message, Received, Wire, message, startup};
 
 /// Whether what happens is what the file says; if it is to be blessed, it says so afterwards.

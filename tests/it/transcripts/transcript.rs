@@ -35,11 +35,11 @@ use pgabsorb::config::{self, Overrides};
 use pgabsorb::rules::{Constraint, Origin, Ruleset};
 use pgabsorb::session::catalog::{self, Catalog, Index, SharedCatalog};
 use pgabsorb::session::login::ChannelBinding;
-use pgabsorb::session::output::{Note, Outcome, Output};
 use pgabsorb::session::{Session, Setup, verified};
 use pgabsorb::wire::target::TargetSessionAttrs;
 
 use super::message::{Sender, Written};
+use crate::support::recorder::Recorder;
 use crate::support::version::of_version;
 
 /// One file, read.
@@ -255,40 +255,4 @@ fn constraint(text: &str) -> Constraint {
     let parts: Vec<_> = text.split('.').map(str::to_owned).collect();
     let [schema, table, name] = parts.try_into().expect("schema.table.name");
     Constraint { schema, table, name }
-}
-
-/// All that a session has put out since the last look.
-#[derive(Debug, Default, PartialEq)]
-pub struct Recorder {
-    pub to_backend: Vec<u8>,
-    pub to_frontend: Vec<u8>,
-    pub notes: Vec<String>,
-}
-
-impl Recorder {
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-impl Output for Recorder {
-    fn to_backend(&mut self, bytes: &[u8]) {
-        self.to_backend.extend_from_slice(bytes);
-    }
-
-    fn to_frontend(&mut self, bytes: &[u8]) {
-        self.to_frontend.extend_from_slice(bytes);
-    }
-
-    fn note(&mut self, note: Note) {
-        self.notes.push(match note {
-            Note::Conflict(conflict) => match conflict.outcome {
-                Outcome::Shown(reason) => format!("shown {}", reason.name()),
-                outcome => outcome.name().to_owned(),
-            },
-            Note::LookupFailed { .. } => "lookup failed".to_owned(),
-            Note::NotRewritten { doubt, .. } => format!("not rewritten {}", doubt.name()),
-            Note::OutOfStep { .. } => "out of step".to_owned(),
-        });
-    }
 }
