@@ -464,5 +464,5 @@ impl Session {
 
 /// Whether the server skips such a message behind an error, so that it can be sent again.
 fn is_skippable(tag: u8) -> bool {
-    frontend::is_read(tag) && tag != b'Q'
+    frontend::is_read(tag) && tag != b'Q' || frontend::is_bare(tag)
 }

@@ -39,6 +39,8 @@ pub enum Interest {
     Whole,
     /// Its header: the rest passes as it comes.
     Header,
+    /// That it has no body. If it has one, its header comes alone, however it is cut.
+    Bare,
 }
 
 /// What the front of the input is.
@@ -113,6 +115,7 @@ impl Framer {
     fn open<'a>(&mut self, input: &'a [u8], tag: u8, total: usize, interest: Interest) -> Step<'a> {
         let wanted = match interest {
             Interest::Header => total.min(input.len()),
+            Interest::Bare => HEADER,
             Interest::Whole if total > self.limit => OPENING,
             Interest::Whole => total,
         };

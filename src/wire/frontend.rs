@@ -128,11 +128,16 @@ impl<'a> FrontendMessage<'a> {
     }
 }
 
-/// Whether a message must be waited for: its fields matter, or it should have none and it matters
-/// that it is whole.
+/// Whether a message's fields matter, and so must be waited for.
 #[must_use]
 pub fn is_read(tag: u8) -> bool {
-    matches!(tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'S' | b'H' | b'X')
+    matches!(tag, b'Q' | b'P' | b'B' | b'D' | b'E' | b'C')
+}
+
+/// Whether it should have no fields, and matters.
+#[must_use]
+pub fn is_bare(tag: u8) -> bool {
+    matches!(tag, b'S' | b'H' | b'X')
 }
 
 fn target<'a>(body: &mut &'a [u8]) -> Option<Target<'a>> {
