@@ -92,10 +92,17 @@ struct Play<'a> {
 /// What the server has said of the last duplicate key.
 #[derive(Default)]
 struct Facts {
-    /// A duplicate key, and the status of the first ReadyForQuery behind it.
-    duplicate: Option<Option<u8>>,
+    duplicate: Option<Duplicate>,
     /// The message that is being handled.
     tag: u8,
+}
+
+/// A duplicate key that the server has said.
+struct Duplicate {
+    /// The bytes that the server had been sent by then.
+    sent: usize,
+    /// The status of the first ReadyForQuery behind it.
+    status: Option<u8>,
 }
 
 impl<'a> Play<'a> {
@@ -128,8 +135,8 @@ impl<'a> Play<'a> {
         while !bytes.is_empty() {
             let (message, rest) = bytes.split_at(self.from_server.rest_of_message(bytes));
             bytes = rest;
-            let facts = &mut self.facts;
-            self.from_server.add(message, |message| facts.learn(message));
+            let (facts, (sent, _)) = (&mut self.facts, self.seen.to_backend.mark());
+            self.from_server.add(message, |message| facts.learn(message, sent));
             for piece in message.chunks(piece) {
                 self.downstream.extend_from_slice(piece);
                 let mut recorder = Recorder { seen: &mut self.seen, facts: &mut self.facts };
@@ -193,25 +200,33 @@ impl<'a> Play<'a> {
 }
 
 impl Facts {
-    /// Takes in a whole message of the server's.
-    fn learn(&mut self, message: &[u8]) {
+    /// Takes in a whole message of the server's, which has been sent so many bytes.
+    fn learn(&mut self, message: &[u8], sent: usize) {
         self.tag = message[0];
         let body = &message[5..];
-        match self.tag {
-            b'E' if ErrorFields::new(body).sqlstate() == Some(SqlState::UNIQUE_VIOLATION) => {
-                self.duplicate = Some(None);
+        match (self.tag, &mut self.duplicate) {
+            (b'E', _) if ErrorFields::new(body).sqlstate() == Some(SqlState::UNIQUE_VIOLATION) => {
+                self.duplicate = Some(Duplicate { sent, status: None });
             }
-            b'Z' if self.duplicate == Some(None) => self.duplicate = Some(body.first().copied()),
+            (b'Z', Some(Duplicate { status: status @ None, .. })) => {
+                *status = body.first().copied()
+            }
             _ => {}
         }
     }
 
-    /// A duplicate key has become a success: the server has said that it is undone.
-    fn is_absorbed(&mut self, strategy: Strategy) {
+    /// A duplicate key has become a success: the server has said that nothing of it is left, or has
+    /// been rolled back to the savepoint.
+    fn is_absorbed(&mut self, strategy: Strategy, to_backend: &Stream) {
         match strategy {
             Strategy::React => {
-                let status = self.duplicate.take().flatten();
-                assert!(matches!(status, Some(b'I' | b'E')), "absorbed, and the status {status:?}");
+                let duplicate = self.duplicate.take().expect("there is one");
+                let rolls_back = b"ROLLBACK TO SAVEPOINT pgabsorb_guard";
+                match duplicate.status {
+                    Some(b'I') => {}
+                    Some(b'E') => assert!(to_backend.has_behind(duplicate.sent, rolls_back)),
+                    status => panic!("absorbed, and the status {status:?}"),
+                }
             }
             // The server has said itself how many rows there are.
             Strategy::Rewrite => assert_eq!(self.tag, b'C'),
@@ -239,7 +254,7 @@ impl Output for Recorder<'_> {
             && conflict.outcome == Outcome::Absorbed
         {
             self.seen.absorbed += 1;
-            self.facts.is_absorbed(conflict.strategy);
+            self.facts.is_absorbed(conflict.strategy, &self.seen.to_backend);
         }
     }
 }

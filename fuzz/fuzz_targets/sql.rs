@@ -70,8 +70,10 @@ fn glances(text: &[u8], script: &Script, syntax: Syntax) {
             for encoding in [Encoding::Utf8, Encoding::Other] {
                 let other = Syntax { standard_conforming_strings: conforming, encoding };
                 // U&'' is refused where strings do not conform.
-                if let Ok(other) = sql::classify(text, other) {
-                    assert_eq!(other, *script);
+                let unicode = text.windows(2).any(|it| it.eq_ignore_ascii_case(b"u&"));
+                match sql::classify(text, other) {
+                    Err(_) if unicode => {}
+                    other => assert_eq!(other.as_ref(), Ok(script)),
                 }
             }
         }

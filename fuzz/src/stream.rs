@@ -63,6 +63,12 @@ impl Stream {
         self.bytes.len().checked_sub(count).is_some_and(|end| self.bytes[..end] == other.bytes)
     }
 
+    /// Whether there are these bytes somewhere behind the first so many.
+    #[must_use]
+    pub fn has_behind(&self, count: usize, bytes: &[u8]) -> bool {
+        self.bytes[count..].windows(bytes.len()).any(|part| part == bytes)
+    }
+
     /// The length, and a number that tells it from others.
     #[must_use]
     pub fn mark(&self) -> (usize, u64) {
