@@ -10,7 +10,7 @@ use super::block::Effect;
 use super::name::Name;
 use super::rewrite::Rewritten;
 use super::splice::{Piece, Splice};
-use super::statements::{Bound, Prepared};
+use super::statements::{Bound, Prepared, Weighs as _};
 use super::text::{Kind, Renames, Text};
 
 /// A reply that is to come, named for the message that asked for it.

@@ -14,7 +14,6 @@ use crate::wire::frontend;
 use crate::wire::target::{Attributes, TargetSessionAttrs};
 
 use super::passage::Passage;
-
 use super::{Fate, Session};
 
 /// What becomes of the server's offer to bind a login to the channel.

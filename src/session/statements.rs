@@ -49,11 +49,6 @@ impl Prepared {
 }
 
 impl Prepared {
-    /// Bytes that it takes, about.
-    pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + self.text.weight() + self.types.len()
-    }
-
     /// Whether it was rewritten so that it hits no other constraint that is absorbed.
     pub(super) fn is_covered(&self) -> bool {
         self.rewritten.as_ref().is_some_and(|rewritten| rewritten.covers)
@@ -68,13 +63,6 @@ pub(super) struct Bound {
     pub(super) statement: Name,
     /// The Bind behind its two names: parameters and formats; empty if they were not kept.
     pub(super) values: Bytes,
-}
-
-impl Bound {
-    /// Bytes that it takes, about, but for its statement.
-    pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + self.values.len()
-    }
 }
 
 /// What a name stands for at the point that has been sent.
@@ -112,19 +100,21 @@ impl<T> Default for Names<T> {
 }
 
 /// What takes memory for as long as it is known.
-trait Weighs {
+pub(super) trait Weighs {
+    /// Bytes, about.
     fn weight(&self) -> usize;
 }
 
 impl Weighs for Prepared {
     fn weight(&self) -> usize {
-        self.weight()
+        size_of::<Self>() + self.text.weight() + self.types.len()
     }
 }
 
+/// Without its statement.
 impl Weighs for Bound {
     fn weight(&self) -> usize {
-        self.weight()
+        size_of::<Self>() + self.values.len()
     }
 }
 
