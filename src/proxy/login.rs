@@ -130,7 +130,10 @@ impl Known<'_> {
         loop {
             let (tag, body) = there.message().await?;
             match (tag, backend::authentication_request(&body)) {
-                (b'R', Some((code, rest))) => return Ok((code, rest.to_vec())),
+                (b'R', Some((code, rest))) => {
+                    there.server.is_there();
+                    return Ok((code, rest.to_vec()));
+                }
                 (b'E', _) => {
                     let others = shared.upstreams.are_several();
                     if let Some(refusal) = not_now(there.server, tag, &body).filter(|_| others) {

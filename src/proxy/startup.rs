@@ -140,14 +140,17 @@ async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arriva
         return present.ends(Ending::Unread);
     }
     let channel_binding = channel_binding(&access, &client, &socket);
-    let session =
-        Session::new(setup(shared, server, &parameters, channel_binding, access.users.is_some()));
+    // Where the proxy logs in by itself, it has made sure of the server already.
+    let by_itself = access.users.is_some();
+    let target = if by_itself { TargetSessionAttrs::Any } else { shared.upstreams.target };
+    let session = Session::new(setup(shared, server, &parameters, channel_binding, target));
     let follower = Follower::new(&shared.rulings, server.number, &parameters);
     drop((parameters, access));
     let account = Account::new(&shared.memory);
     // Moved as a pointer: each place that it is moved through would be as large as it is.
     let connection = Box::new(Connection::new(session, follower, client, socket, heard, account));
-    let place = Place { present, permit, login, deadline, server };
+    let login = LoggingIn { _permit: login, deadline, server, target };
+    let place = Place { present, permit, login };
     run(shared, scratch, connection, place, peer).await;
 }
 
@@ -236,11 +239,17 @@ fn channel_binding(access: &Access, client: &Socket, server: &Socket) -> Channel
 struct Place<'a> {
     present: Present<'a>,
     permit: SemaphorePermit<'a>,
-    /// Until it is logged in.
-    login: SemaphorePermit<'a>,
+    login: LoggingIn<'a>,
+}
+
+/// Until a session is logged in.
+struct LoggingIn<'a> {
+    _permit: SemaphorePermit<'a>,
     /// When it is to be.
     deadline: Instant,
     server: &'a Server,
+    /// What the session finds out about the server by its login.
+    target: TargetSessionAttrs,
 }
 
 /// A replication connection has no rules.
@@ -249,7 +258,7 @@ fn setup(
     server: &Server,
     parameters: &StartupParameters,
     channel_binding: ChannelBinding,
-    users: bool,
+    target: TargetSessionAttrs,
 ) -> Setup {
     let (database, user) = (cut(&parameters.database), cut(&parameters.user));
     let ruling = shared.rulings.current();
@@ -265,8 +274,7 @@ fn setup(
         inspect: shared.limits.inspect,
         memory: shared.limits.session_memory,
         channel_binding,
-        // Where the proxy logs in by itself, it has made sure.
-        target: if users { TargetSessionAttrs::Any } else { shared.upstreams.target },
+        target,
     }
 }
 
@@ -282,9 +290,9 @@ async fn run(
     place: Place<'_>,
     peer: String,
 ) {
-    let Place { present, permit, login, deadline, server } = place;
+    let Place { present, permit, login } = place;
+    let (server, target) = (login.server, login.target);
     let mut log = SessionLog::new(shared, present, peer);
-    let login = (login, deadline, server);
     let running = run_to_end(shared, &mut connection, scratch, &mut log, login);
     let end = shared.stopping.or(running).await;
     log.ended(end.as_ref(), &connection.session);
@@ -296,7 +304,6 @@ async fn run(
         Some(End::NotLoggedIn) => Some(Refusal::NotLoggedIn),
         Some(End::Login(LoginRefusal::ChannelBinding)) => Some(Refusal::ChannelBinding),
         Some(End::Login(LoginRefusal::Target(attributes))) => {
-            let target = shared.upstreams.target;
             let server = server.address.to_string();
             Some(Refusal::Unfit { server, target, attributes })
         }
@@ -317,18 +324,15 @@ async fn run_to_end(
     connection: &mut Connection,
     scratch: &super::Scratch,
     log: &mut SessionLog<'_>,
-    (login, deadline, server): (SemaphorePermit<'_>, Instant, &Server),
+    login: LoggingIn<'_>,
 ) -> End {
-    let logged_in = timeout_at(deadline, connection.log_in(scratch, log)).await;
-    let attributes = connection.session.attributes();
-    match logged_in {
-        Err(_) => return End::NotLoggedIn,
-        Ok(None | Some(End::Login(LoginRefusal::Target(_)))) => {
-            server.has_said(shared.upstreams.target, attributes);
-        }
-        Ok(Some(_)) => {}
+    let logged_in = timeout_at(login.deadline, connection.log_in(scratch, log)).await;
+    let Ok(ended) = logged_in else { return End::NotLoggedIn };
+    let has_said = matches!(ended, None | Some(End::Login(LoginRefusal::Target(_))));
+    if has_said && login.target != TargetSessionAttrs::Any {
+        login.server.has_said(login.target, connection.session.attributes());
     }
-    if let Ok(Some(end)) = logged_in {
+    if let Some(end) = ended {
         return end;
     }
     drop(login);

@@ -106,7 +106,10 @@ async fn begin<'a>(
     let silent = || Refusal::ConnectTimeout(server.address.to_string(), limit);
     let heard = heard.ok_or(Missed::Here(Refusal::Stopping))?;
     match heard.unwrap_or_else(|_| Err(silent())) {
-        Ok(heard) => Ok(Reached { socket, heard, server }),
+        Ok(heard) => {
+            server.is_there();
+            Ok(Reached { socket, heard, server })
+        }
         Err(refusal) => {
             server.is_away();
             Err(Missed::Here(refusal))
@@ -139,7 +142,7 @@ pub(super) async fn reach(
         Err(_) => Err(Refusal::ConnectTimeout(server.address.to_string(), limit)),
     };
     match &reached {
-        Ok(_) => server.is_there(),
+        Ok(_) => server.was_reached(),
         Err(_) => server.is_away(),
     }
     reached

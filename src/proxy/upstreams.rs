@@ -98,9 +98,13 @@ impl Server {
         self.learn(Learnt::Away(Instant::now()));
     }
 
-    /// It was reached, whatever it is.
-    pub(super) fn is_there(&self) {
+    /// It takes connections, which does not say that it serves them.
+    pub(super) fn was_reached(&self) {
         self.connections.reached.inc();
+    }
+
+    /// It has begun to serve a client, whatever it is.
+    pub(super) fn is_there(&self) {
         if matches!(self.learnt(), Learnt::Away(_)) {
             self.learn(Learnt::Nothing);
         }

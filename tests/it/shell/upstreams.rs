@@ -142,27 +142,26 @@ fn a_client_is_told_why_a_server_does_not_fit() {
 /// Where the proxy logs in by itself it can go on to the next server, and no client is the worse.
 #[test]
 fn no_client_is_refused_where_the_proxy_logs_in_by_itself() {
-    let users = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(users.path(), "\"postgres\" \"secret\"\n").unwrap();
     let servers = [address(standby()), address(server())];
     for (target, with_standby) in [("read-write", "f"), ("standby", "t"), ("prefer-standby", "t")] {
-        let rules = format!(
-            "[proxy]\ntarget_session_attrs = '{target}'\n[auth]\nmode = 'scram'\nusers = '{}'\n",
-            users.path().display()
-        );
-        let proxy = proxy(&servers, &rules);
+        let proxy = by_itself(&servers, target);
         for _ in 0..2 {
             assert_eq!(asked_with_password(&proxy), with_standby, "{target}");
         }
     }
-    let rules = format!(
-        "[proxy]\ntarget_session_attrs = 'prefer-standby'\n[auth]\nmode = 'scram'\nusers = '{}'\n",
-        users.path().display()
-    );
-    assert_eq!(asked_with_password(&proxy(&servers[1..], &rules)), "f", "the next best");
-    let rules = rules.replace("prefer-standby", "standby");
-    let refused = asked_with_password(&proxy(&servers[1..], &rules));
+    let next_best = by_itself(&servers[1..], "prefer-standby");
+    assert_eq!(asked_with_password(&next_best), "f");
+    let refused = asked_with_password(&by_itself(&servers[1..], "standby"));
     assert!(refused.contains("\"standby\" asks for: it is a primary"), "{refused}");
+}
+
+/// A proxy in front of these servers that logs in by itself.
+fn by_itself(servers: &[String], target: &str) -> Process {
+    let users = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(users.path(), "\"postgres\" \"secret\"\n").unwrap();
+    let section = format!("[auth]\nmode = 'scram'\nusers = '{}'\n", users.path().display());
+    // The file is read at the start.
+    proxy(servers, &format!("{ADMIN}\n[proxy]\ntarget_session_attrs = '{target}'\n{section}"))
 }
 
 /// What psql prints.
@@ -188,14 +187,8 @@ fn an_old_server_is_asked_what_it_is_where_that_can_be() {
     assert!(told.contains("older than PostgreSQL 14"), "{told}");
     backend.closed();
 
-    let users = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(users.path(), "\"postgres\" \"secret\"\n").unwrap();
     for (answer, fits) in [("f", true), ("t", false)] {
-        let rules = format!(
-            "[proxy]\ntarget_session_attrs = 'primary'\n[auth]\nmode = 'scram'\nusers = '{}'\n",
-            users.path().display()
-        );
-        let proxy = self::proxy(&[old.address().to_string()], &rules);
+        let proxy = by_itself(&[old.address().to_string()], "primary");
         let asking = std::thread::scope(|scope| {
             let asking = scope.spawn(|| asked_with_password(&proxy));
             let mut backend = old.accept();
@@ -210,6 +203,9 @@ fn an_old_server_is_asked_what_it_is_where_that_can_be() {
         });
         let expected = if fits { "mine" } else { "\"primary\" asks for: it is a standby" };
         assert!(asking.contains(expected), "{asking}");
+        let labels = format!("{{result=\"unfit\",server=\"{}\"}}", old.address());
+        let unfit = Numbers::read(&proxy).of(&format!("pgabsorb_server_connections_total{labels}"));
+        assert_eq!(unfit, u64::from(!fits), "it has said what it is, once");
     }
 }
 
