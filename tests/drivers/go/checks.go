@@ -31,6 +31,25 @@ type session interface {
 	close()
 }
 
+// Rows of one column, as both libraries have them.
+type result interface {
+	Next() bool
+	Scan(into ...interface{}) error
+	Err() error
+}
+
+func values(found result) ([]string, error) {
+	values := []string{}
+	for found.Next() {
+		var value string
+		if err := found.Scan(&value); err != nil {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	return values, found.Err()
+}
+
 func ok(name string) { fmt.Println("ok " + name) }
 
 func fail(name string, format string, values ...interface{}) {

@@ -62,15 +62,7 @@ func (db *libPq) rows(text string, parameters ...interface{}) ([]string, error) 
 		return nil, err
 	}
 	defer found.Close()
-	values := []string{}
-	for found.Next() {
-		var value string
-		if err := found.Scan(&value); err != nil {
-			return nil, err
-		}
-		values = append(values, value)
-	}
-	return values, found.Err()
+	return values(found)
 }
 
 func (db *libPq) prepared(id int, kind string) (int64, error) {

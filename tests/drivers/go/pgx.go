@@ -56,15 +56,7 @@ func (db *pgxSession) rows(sql string, parameters ...interface{}) ([]string, err
 		return nil, err
 	}
 	defer found.Close()
-	values := []string{}
-	for found.Next() {
-		var value string
-		if err := found.Scan(&value); err != nil {
-			return nil, err
-		}
-		values = append(values, value)
-	}
-	return values, found.Err()
+	return values(found)
 }
 
 func (db *pgxSession) prepared(id int, kind string) (int64, error) {

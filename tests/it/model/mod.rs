@@ -4,7 +4,7 @@
 mod client;
 pub mod server;
 mod sql;
-mod world;
+pub mod world;
 
 use std::sync::Arc;
 

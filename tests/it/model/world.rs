@@ -194,8 +194,13 @@ pub fn catalog() -> Arc<SharedCatalog> {
 pub fn known(table: &str, name: &str) -> (Constraint, Index) {
     let root =
         Constraint { schema: "public".to_owned(), table: table.to_owned(), name: name.to_owned() };
-    let index = Index {
-        root: root.clone(),
+    (root.clone(), key(root))
+}
+
+/// The primary key `id` of an ordinary table.
+pub fn key(root: Constraint) -> Index {
+    Index {
+        root,
         columns: "id".to_owned(),
         immediate: true,
         plain: true,
@@ -204,6 +209,5 @@ pub fn known(table: &str, name: &str) -> (Constraint, Index) {
         key: Some("id".to_owned()),
         predicate: None,
         table_columns: Vec::new(),
-    };
-    (root, index)
+    }
 }

@@ -39,6 +39,7 @@ use pgabsorb::session::{Session, Setup, verified};
 use pgabsorb::wire::target::TargetSessionAttrs;
 
 use super::message::{Sender, Written};
+use crate::model::world::key;
 use crate::support::recorder::Recorder;
 use crate::support::version::of_version;
 
@@ -230,17 +231,7 @@ pub fn rule_text(number: usize, line: &str) -> String {
 fn index(text: &str) -> (Constraint, Index) {
     let mut words = text.split(' ');
     let constraint = constraint(words.next().unwrap());
-    let mut index = Index {
-        root: constraint.clone(),
-        columns: "id".to_owned(),
-        immediate: true,
-        plain: true,
-        partitioned: false,
-        conflict_target: Some("(id)".to_owned()),
-        key: Some("id".to_owned()),
-        predicate: None,
-        table_columns: Vec::new(),
-    };
+    let mut index = key(constraint.clone());
     for word in words {
         match word {
             "deferrable" => index.immediate = false,
