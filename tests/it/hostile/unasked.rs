@@ -134,6 +134,7 @@ fn passes(client: &mut Wire, backend: &mut Backend, bytes: &[u8]) {
 fn in_the_place_of_a_reply_to_the_proxys_own_it_ends_the_session() {
     let upstream = Upstream::bind();
     let proxy = upstream.proxy(RULES);
+    let rest = proxy.descriptors();
     let mut ended = 0;
     // The lookup's own first reply is a CloseComplete.
     let others = replies().into_iter().filter(|reply| !matches!(reply[0], b'3' | b'E'));
@@ -155,7 +156,7 @@ fn in_the_place_of_a_reply_to_the_proxys_own_it_ends_the_session() {
     assert_eq!(number(&proxy, violations), ended);
     assert_eq!(number(&proxy, "pgabsorb_out_of_step_total"), ended);
     proxy.output.wait_for("its replies are out of step", usize::try_from(ended).unwrap());
-    wait_for_rest(&proxy, proxy.descriptors());
+    wait_for_rest(&proxy, rest);
 }
 
 /// A client sends its Sync behind COPY, as drivers do, and does not wait. When the COPY fails nobody
