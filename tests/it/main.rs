@@ -46,6 +46,9 @@ mod bulk;
 // Peers that mean harm, or are broken: they harm themselves alone.
 mod hostile;
 
+// Hours of work, mishaps and all: nothing is lost, and nothing grows.
+mod soak;
+
 // The program itself: its sockets, limits, signals, log and command line.
 mod shell;
 

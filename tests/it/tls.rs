@@ -1,7 +1,7 @@
 //! Encryption on both legs, with certificates made for the purpose, a server that has TLS, and the
 //! clients that people use.
 
-mod certificates;
+pub mod certificates;
 mod drivers;
 mod files;
 mod greeting;
@@ -10,9 +10,13 @@ mod scram;
 mod upstream;
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use pgabsorb::cli::throwaway::{Options, Throwaway};
+use rustls::client::WantsClientCert;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 
 use crate::shell::process::Process;
 use crate::support::wire::{Wire, lines, startup};
@@ -95,4 +99,14 @@ fn server_tls(mode: &str) -> String {
 /// A proxy in front of the server, which it calls by the name in its certificate.
 fn proxy(config: &str) -> Process {
     Process::start(config, &format!("localhost:{}", server().port()))
+}
+
+/// A client that believes whoever shows a certificate of this root, in PEM.
+pub fn trusting(root: &[u8]) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(root).unwrap()).unwrap();
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
 }

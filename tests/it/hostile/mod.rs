@@ -9,7 +9,7 @@ mod bytewise;
 mod errors;
 mod lengths;
 mod memory;
-mod relay;
+pub mod relay;
 mod resets;
 mod slow;
 mod statuses;
@@ -39,12 +39,12 @@ const TABLES: &str = "
     CREATE TABLE r (id int PRIMARY KEY); INSERT INTO r VALUES (0)";
 
 /// A number of `/metrics`.
-fn number(proxy: &Process, name: &str) -> u64 {
+pub fn number(proxy: &Process, name: &str) -> u64 {
     Numbers::read(proxy).of(name)
 }
 
 /// Waits until no session is left, and no more descriptors are open than these.
-fn wait_for_rest(proxy: &Process, descriptors: usize) {
+pub fn wait_for_rest(proxy: &Process, descriptors: usize) {
     wait_until("no session is left", || number(proxy, "pgabsorb_sessions") == 0);
     // Those who are told something last are not sessions any more, and have a descriptor.
     let mut open = 0;
@@ -61,7 +61,7 @@ fn assert_absorbs(client: &mut Wire) {
 }
 
 /// Whether the reply has a CommandComplete with this tag.
-fn told(reply: &[Message], tag: &str) -> bool {
+pub fn told(reply: &[Message], tag: &str) -> bool {
     let is_it = |body: &[u8]| body.strip_suffix(b"\0") == Some(tag.as_bytes());
     reply.iter().any(|message| message.tag == b'C' && is_it(&message.body))
 }

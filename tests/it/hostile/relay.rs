@@ -75,7 +75,13 @@ pub enum Counted {
 }
 
 impl Relay {
+    /// Before the server that all tests share.
     pub fn start() -> Self {
+        Self::before(server().address())
+    }
+
+    /// Before this server.
+    pub fn before(server: SocketAddr) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -86,7 +92,7 @@ impl Relay {
             let runtime = Builder::new_current_thread().enable_io().build().unwrap();
             LocalSet::new().block_on(&runtime, async {
                 tokio::select! {
-                    () = accept(listener, serving) => {}
+                    () = accept(listener, server, serving) => {}
                     _ = ended => {}
                 }
             });
@@ -127,7 +133,7 @@ impl Relay {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
+async fn accept(listener: std::net::TcpListener, server: SocketAddr, shared: Arc<Shared>) {
     let listener = TcpListener::from_std(listener).unwrap();
     loop {
         let (proxy, _) = listener.accept().await.unwrap();
@@ -135,7 +141,8 @@ async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>) {
         let treatment = std::mem::take(&mut *shared.next.lock().unwrap());
         let shared = Arc::clone(&shared);
         spawn_local(async move {
-            relay(proxy, treatment, &shared).await;
+            let server = TcpStream::connect(server).await.unwrap();
+            relay(proxy, server, treatment, &shared).await;
             shared.open.fetch_sub(1, Ordering::SeqCst);
         });
     }
@@ -149,8 +156,7 @@ enum Stop {
 }
 
 /// One connection, to the end of the server's process.
-async fn relay(mut proxy: TcpStream, treatment: Treatment, shared: &Shared) {
-    let mut server = TcpStream::connect(server().address()).await.unwrap();
+async fn relay(mut proxy: TcpStream, mut server: TcpStream, treatment: Treatment, shared: &Shared) {
     for stream in [&proxy, &server] {
         stream.set_nodelay(true).unwrap();
     }

@@ -8,7 +8,7 @@ use std::{fs, thread};
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
 
 use crate::shell::one_query;
 use crate::shell::process::Process;
@@ -18,7 +18,7 @@ use crate::support::wire::{
 };
 use crate::support::{PATIENCE, wait_until};
 
-use super::{client_tls, file, proxy, server_tls};
+use super::{client_tls, file, proxy, server_tls, trusting};
 
 const GSSENC_REQUEST: u32 = 80_877_104;
 const ALPN: &[&[u8]] = &[b"postgresql"];
@@ -223,15 +223,7 @@ pub(super) fn encrypt(
     alpn: &[&[u8]],
     identity: Option<&str>,
 ) -> StreamOwned<ClientConnection, TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(&fs::read(file("root.crt")).unwrap()).unwrap())
-        .unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots);
+    let builder = trusting(&fs::read(file("root.crt")).unwrap());
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some(name) => {
