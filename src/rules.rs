@@ -19,6 +19,8 @@ pub struct Ruleset {
     by_name: HashMap<String, Vec<usize>>,
     /// The rules whose constraint is a pattern, in file order.
     by_pattern: Vec<usize>,
+    /// Whether any wants an INSERT rewritten.
+    rewrites: bool,
 }
 
 impl Ruleset {
@@ -33,7 +35,8 @@ impl Ruleset {
                 None => by_pattern.push(index),
             }
         }
-        Self { rules, by_name, by_pattern }
+        let rewrites = rules.iter().any(Rule::rewrites);
+        Self { rules, by_name, by_pattern, rewrites }
     }
 
     /// The rules as they are on a day: those that have expired, and would absorb, only observe.
@@ -50,6 +53,7 @@ impl Ruleset {
                 rule.action = Action::Observe;
             }
         }
+        self.rewrites = self.rules.iter().any(Rule::rewrites);
         self
     }
 
@@ -62,7 +66,7 @@ impl Ruleset {
     /// Whether any rule wants an INSERT rewritten.
     #[must_use]
     pub fn rewrites(&self) -> bool {
-        self.rules.iter().any(Rule::rewrites)
+        self.rewrites
     }
 
     /// The rules in file order.
