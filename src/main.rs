@@ -54,7 +54,7 @@ struct Check {
     #[command(flatten)]
     file: File,
     /// Check the rules against this database too, as the user that it names; may be given several
-    /// times. It is only read.
+    /// times. It is only read. Where it names no host, it is at the server of the rules file.
     #[arg(long, env = "PGABSORB_DATABASE", hide_env_values = true, value_name = "URL")]
     database: Vec<String>,
 }
@@ -64,7 +64,7 @@ struct Explain {
     #[command(flatten)]
     file: File,
     /// Ask the catalog of this database what the tables are, as the user that it names. It is only
-    /// read.
+    /// read. Where it names no host, it is at the server of the rules file.
     #[arg(long, env = "PGABSORB_DATABASE", hide_env_values = true, value_name = "URL")]
     database: Option<String>,
     /// The user who would send the statement, where no database is asked.

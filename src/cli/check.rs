@@ -43,7 +43,7 @@ pub fn check(
                 writeln!(err, "{}", failures.join("\n"))?;
                 return Ok(ExitCode::FAILURE);
             }
-            let good = database::check(databases, &config.rules, out, err)?;
+            let good = database::check(databases, &config, out, err)?;
             Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Err(mistakes) => {

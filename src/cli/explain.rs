@@ -41,10 +41,10 @@ pub struct Asked<'a> {
 
 /// Tells what becomes of each INSERT in a text if it hits a duplicate key that a rule lists.
 pub fn explain(asked: &Asked<'_>, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let written = reload::read(asked.config, asked.overrides)?.config.rules;
-    let rules = Arc::new(proxy::in_force(&written));
+    let config = reload::read(asked.config, asked.overrides)?.config;
+    let rules = Arc::new(proxy::in_force(&config.rules));
     let text = if let Some(url) = asked.database {
-        let mut client = database::connect(url)?;
+        let mut client = database::connect(url, Some(&config.settings))?;
         let mut transaction = server::begin(&mut client)?;
         let server = Server::of(&mut transaction)?;
         let inventory = Inventory::of(&mut transaction)?;

@@ -15,8 +15,9 @@ use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVeri
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig};
 use rustls::{SignatureScheme, SupportedProtocolVersion, version};
 use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream, client};
 use x509_cert::der::Decode as _;
 
 use crate::auth::Binding;
@@ -47,13 +48,21 @@ pub(super) struct ClientLeg {
     pub(super) end_point: Binding,
 }
 
-/// Encryption between the proxy and the server.
+/// Encryption between the proxy, or one of the commands, and the server.
 #[derive(Clone)]
-pub(super) struct ServerLeg {
+pub(crate) struct ServerLeg {
     pub(super) mode: ServerMode,
     connector: TlsConnector,
     /// Whom the certificate has to be for, if not for the host.
     name: Option<String>,
+    /// Whose signatures are good, for who is told that one is not.
+    roots: Option<Roots>,
+}
+
+/// A connection to the server once its handshake is done.
+pub(crate) trait Encrypted: AsyncRead + AsyncWrite + Send + Unpin {
+    /// What a login over it may be bound to.
+    fn end_point(&self) -> Binding;
 }
 
 /// Why a connection cannot be encrypted as the rules file says.
@@ -154,7 +163,8 @@ impl ClientLeg {
 }
 
 impl ServerLeg {
-    fn load(settings: &ServerTls, upstreams: &[Address]) -> Result<Self, TlsError> {
+    /// Reads the files that these settings name.
+    pub(crate) fn load(settings: &ServerTls, upstreams: &[Address]) -> Result<Self, TlsError> {
         const SECTION: &str = "[server_tls]";
         let verifier = Verifier::load(settings)?;
         let builder = ClientConfig::builder_with_provider(provider())
@@ -175,9 +185,13 @@ impl ServerLeg {
         config.alpn_protocols = vec![ALPN.to_vec()];
         config.resumption = rustls::client::Resumption::disabled();
         let connector = TlsConnector::from(Arc::new(config));
-        let leg = Self { mode: settings.mode, connector, name: settings.name.clone() };
+        let (mode, name) = (settings.mode, settings.name.clone());
+        let leg = Self { mode, connector, name, roots: settings.roots.clone() };
         for upstream in upstreams {
-            leg.name_of(upstream)?;
+            // PostgreSQL has no TLS on a Unix-domain socket, and there is nobody in between.
+            if let Address::Tcp { host, .. } = upstream {
+                leg.name_of(host)?;
+            }
         }
         Ok(leg)
     }
@@ -188,17 +202,57 @@ impl ServerLeg {
         server: TcpStream,
         address: &Address,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let name = self.name_of(address).map_err(io::Error::other)?;
-        let name = name.ok_or_else(|| io::Error::other("it is not a TCP address"))?;
-        Ok(TlsStream::Client(self.connector.connect(name, server).await?))
+        let Address::Tcp { host, .. } = address else {
+            return Err(io::Error::other("it is not a TCP address"));
+        };
+        Ok(TlsStream::Client(self.shake_hands(server, host).await?))
     }
 
-    /// Whom the certificate of the server at an address has to be for. PostgreSQL has no TLS on a
-    /// Unix-domain socket, and there is nobody in between.
-    fn name_of(&self, address: &Address) -> Result<Option<ServerName<'static>>, TlsError> {
-        let Address::Tcp { host, .. } = address else { return Ok(None) };
-        let name = self.name.as_ref().unwrap_or(host).clone();
-        ServerName::try_from(name.clone()).map(Some).map_err(|_| TlsError::Name(name))
+    /// The handshake with the server of this host, over whatever leads to it.
+    pub(crate) async fn encrypt<S>(&self, server: S, host: &str) -> io::Result<Box<dyn Encrypted>>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Ok(Box::new(self.shake_hands(server, host).await?))
+    }
+
+    async fn shake_hands<S>(&self, server: S, host: &str) -> io::Result<client::TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let name = self.name_of(host).map_err(io::Error::other)?;
+        self.connector.connect(name, server).await.map_err(|error| self.explain(error))
+    }
+
+    /// Whom the certificate of the server of this host has to be for.
+    fn name_of(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
+        let name = self.name.as_deref().unwrap_or(host).to_owned();
+        ServerName::try_from(name.clone()).map_err(|_| TlsError::Name(name))
+    }
+
+    /// Says whose signature was missed.
+    fn explain(&self, error: io::Error) -> io::Error {
+        let why = error.get_ref().and_then(|it| it.downcast_ref());
+        match (why, &self.roots) {
+            (
+                Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)),
+                Some(roots),
+            ) => {
+                let whose = match roots {
+                    Roots::File(path) => format!("in {}", path.display()),
+                    Roots::System => "that the system trusts".to_owned(),
+                };
+                io::Error::other(format!("{error}: no root {whose} has signed it"))
+            }
+            _ => error,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Encrypted for client::TlsStream<S> {
+    fn end_point(&self) -> Binding {
+        let (_, session) = self.get_ref();
+        session.peer_certificates().and_then(<[_]>::first).map_or(Binding::None, end_point)
     }
 }
 

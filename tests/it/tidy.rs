@@ -60,6 +60,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sha2::", &["proxy"]),
     ("base64::", &["auth", "proxy"]),
     ("postgres::", &["cli"]),
+    ("percent_encoding::", &["cli"]),
     ("anyhow::", &["cli", "main.rs"]),
     ("clap::", &["main.rs"]),
 ];

@@ -2,6 +2,7 @@
 //! clients that people use.
 
 pub mod certificates;
+mod commands;
 mod drivers;
 mod files;
 mod greeting;
@@ -31,6 +32,7 @@ fn server() -> &'static Throwaway {
         let server = Throwaway::start(&options()).unwrap_or_else(|error| panic!("{error}"));
         let mut wire = Wire::connect(server.address(), &startup(&[]));
         let roles = "CREATE ROLE scram LOGIN PASSWORD 'secret'; CREATE ROLE cert LOGIN;
+             CREATE ROLE sealed LOGIN PASSWORD 'secret';
              CREATE ROLE plain LOGIN; CREATE ROLE trust LOGIN;
              CREATE ROLE password LOGIN PASSWORD 'secret';
              SET password_encryption = md5; CREATE ROLE md5 LOGIN PASSWORD 'secret'";
@@ -57,6 +59,7 @@ fn options() -> Options {
         .hba("host all password 127.0.0.1/32 password")
         .hba("hostnossl all plain 127.0.0.1/32 trust")
         .hba("hostssl all cert 127.0.0.1/32 cert")
+        .hba("hostssl all sealed 127.0.0.1/32 scram-sha-256")
         .hba("host all all 127.0.0.1/32 reject")
         .file("root.crt", &authority.pem())
         .file("other.crt", &other.pem());

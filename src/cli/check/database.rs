@@ -13,6 +13,7 @@ use crate::cli::live::hall::{Hall, admits, lists};
 use crate::cli::live::inventory::Inventory;
 use crate::cli::live::server::{self, Server};
 use crate::cli::live::verdict;
+use crate::config::{Config, Settings};
 use crate::proxy;
 use crate::rules::{Action, Escaped, Glob, Rule, Ruleset};
 
@@ -21,17 +22,18 @@ use super::missing;
 /// Checks the rules against each database; whether every rule can do what it says.
 pub(super) fn check(
     urls: &[String],
-    rules: &Ruleset,
+    config: &Config,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> anyhow::Result<bool> {
     if urls.is_empty() {
         return Ok(true);
     }
+    let rules = &config.rules;
     let in_force = proxy::in_force(rules);
     let mut reports = Vec::new();
     for url in urls {
-        reports.push(report(url, &in_force)?);
+        reports.push(report(url, &config.settings, &in_force)?);
     }
     forgive_absent(&mut reports);
     for report in &reports {
@@ -154,8 +156,8 @@ fn write_blocks(blocks: &[Block], text: &mut String) {
 /// Constraints of one rule that are told in full though nothing is wrong with them.
 const SHOWN: usize = 20;
 
-fn report(url: &str, rules: &Ruleset) -> anyhow::Result<Report> {
-    let mut client = database::connect(url)?;
+fn report(url: &str, settings: &Settings, rules: &Ruleset) -> anyhow::Result<Report> {
+    let mut client = database::connect(url, Some(settings))?;
     let mut transaction = server::begin(&mut client)?;
     let server = Server::of(&mut transaction)?;
     let hall = Hall::new(rules, server, Inventory::of(&mut transaction)?);

@@ -17,7 +17,7 @@ use super::stub::{Entry, Ids, Stub};
 
 /// For each unique constraint or index, a rule or what speaks against one.
 pub(super) fn entries(url: &str, wanted: &Wanted) -> anyhow::Result<Vec<Entry>> {
-    let mut client = database::connect(url)?;
+    let mut client = database::connect(url, None)?;
     let mut transaction = server::begin(&mut client)?;
     let server = Server::of(&mut transaction)?;
     let inventory = Inventory::of(&mut transaction)?;

@@ -84,8 +84,11 @@ fn a_database_that_cannot_be_reached_is_named_with_the_reason() {
             "nonsense",
             "the database has to be told as postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
         ),
-        ("postgresql://me@/shop", "cannot connect to database shop on no host as me: "),
-        ("postgresql://me@h/shop?sslmode=require", "sslmode=require: TLS is not built yet"),
+        ("user=me dbname=shop port=1", "cannot connect to database shop on no host as me: "),
+        (
+            "postgresql://me@h/shop?sslmode=verify-full",
+            "sslmode=verify-full needs sslrootcert=FILE",
+        ),
     ] {
         let said = check(&rule("r", "t_pkey", ""), &[url.to_owned()]);
         assert_eq!(said.code, Some(1), "{}", said.out);
