@@ -6,7 +6,9 @@ mod common;
 mod orms;
 mod page;
 mod stage;
+mod table;
 mod tokio_postgres;
+mod tools;
 
 use std::env;
 use std::path::{Path, PathBuf};
