@@ -8,6 +8,7 @@ mod page;
 mod stage;
 mod table;
 mod tokio_postgres;
+mod told;
 mod tools;
 
 use std::env;
