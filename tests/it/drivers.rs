@@ -3,6 +3,7 @@
 //! `docs/clients.md`.
 
 mod common;
+mod migrations;
 mod orms;
 mod page;
 mod stage;
