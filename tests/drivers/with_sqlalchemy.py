@@ -11,10 +11,22 @@ import asyncio
 import os
 import warnings
 
-from sqlalchemy import ForeignKey, create_engine, func, insert, select
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.exc import IntegrityError, SAWarning
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.util import greenlet_spawn
 
 from checks import equal, ok, raises, stored
@@ -35,6 +47,26 @@ class Country(Base):
     __tablename__ = "countries"
     code: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
+
+
+class Region(Base):
+    """Its rule has no returning = "existing", and counts each row as inserted."""
+
+    __tablename__ = "regions"
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+class Numbered(Base):
+    """The table of the customers, where the application makes the key, as it does with a UUID."""
+
+    __table__ = Table(
+        "customers",
+        MetaData(),
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("email", Text),
+        Column("name", Text),
+    )
 
 
 class Invoice(Base):
@@ -174,6 +206,44 @@ def core(db):
     equal("insert: stored", sorted(customers()), [*"abdefg"])
 
 
+def own_key(db):
+    """Nothing is asked back: the object keeps a key that no row has, and the next flush says so."""
+    with Session(db) as session:
+        session.add(Customer(email="a", name="first"))
+        session.commit()
+        session.add(one := Numbered(id=-1, email="a", name="second"))
+        session.flush()
+        equal("own key: of no row", (one.id, -1 in keys("a")), (-1, False))
+        one.name = "changed"
+        matched = "UPDATE statement on table 'customers' expected to update 1 row(s); 0 were matched."
+        raises("own key: its UPDATE", matched, session.flush, StaleDataError)
+        session.rollback()
+
+
+def bulk(db):
+    """insertmanyvalues: pages of 1000 rows, each a statement of its own, with RETURNING."""
+    rows = [{"email": f"{number % 1200}@", "name": f"{number}"} for number in range(1300)]
+    with Session(db) as session:
+        session.execute(insert(Customer), rows[500:520])
+        made = session.scalars(insert(Customer).returning(Customer), rows).all()
+        # The row that was there has come back: these are one object.
+        equal("bulk: one object of a row", made[1200] is made[0], True)
+        session.commit()
+        emails = [row["email"] for row in rows]
+        equal("bulk: an object for each row", [one.email for one in made], emails)
+        equal("bulk: its key", [one.id for one in made], keys(*emails))
+        ordered = insert(Customer).returning(Customer.id, sort_by_parameter_order=True)
+        in_order = lambda: session.execute(ordered, rows)
+        raises("bulk: in the order of keys", "23505", in_order, IntegrityError)
+    rows = [{"code": code, "name": "bulk"} for code in ("at", "de", "ch")]
+    with db.begin() as connection:
+        connection.execute(insert(Region), rows[1:2])
+        got = connection.scalars(insert(Region).returning(Region.code), rows).all()
+        equal("bulk: returning nothing of what is there", got, ["at", "ch"])
+        again = insert(Region).values(rows[0]).execution_options(preserve_rowcount=True)
+        equal("bulk: the count, as the rule has it", connection.execute(again).rowcount, 1)
+
+
 def autocommit(db):
     with db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         one = insert(Customer).values(email="a", name="first")
@@ -232,7 +302,17 @@ def unlisted(db):
     equal("unlisted: stored", customers(), {"a": "first"})
 
 
-PARTS = (one_by_one, identity, several_natural_keys, core, autocommit, savepoints, unlisted)
+PARTS = (
+    one_by_one,
+    identity,
+    several_natural_keys,
+    core,
+    own_key,
+    bulk,
+    autocommit,
+    savepoints,
+    unlisted,
+)
 
 
 def with_driver(driver):
@@ -240,7 +320,7 @@ def with_driver(driver):
     single = engine(driver, use_insertmanyvalues=False), (several_of_one_row_each, one_by_one)
     for db, parts in (many, single):
         for part in parts:
-            stored("TRUNCATE customers, countries, invoices")
+            stored("TRUNCATE customers, countries, regions, invoices")
             part(db)
         db.dispose()
     ok(driver)

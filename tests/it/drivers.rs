@@ -3,10 +3,14 @@
 //! `docs/clients.md`.
 
 mod common;
+mod migrations;
 mod orms;
 mod page;
 mod stage;
+mod table;
 mod tokio_postgres;
+mod told;
+mod tools;
 
 use std::env;
 use std::path::{Path, PathBuf};

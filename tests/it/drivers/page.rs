@@ -1,11 +1,7 @@
 //! The table of drivers in `docs/clients.md`: each row is what a driver's script printed.
-//!
-//! `PGABSORB_BLESS=1 cargo test drivers` writes the rows that differ.
-
-use std::sync::{Mutex, PoisonError};
-use std::{env, fs};
 
 use super::common::{NAMES, Report};
+use super::table::Table;
 
 /// A driver of the table, in its order.
 pub struct Driver {
@@ -19,19 +15,8 @@ pub struct Driver {
 
 /// Holds a driver's row against what its script has printed.
 pub fn holds(name: &str, report: &Report) {
-    static ALONE: Mutex<()> = Mutex::new(());
     let driver = DRIVERS.iter().find(|it| it.name == name).expect("a driver of the list");
-    let row = row(driver, report);
-    // A row that does not hold is no reason for the others.
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let page = fs::read_to_string(PAGE).unwrap();
-    let old = rows(&page).find(|line| cells(line).next() == Some(name)).expect("a row in the page");
-    let same = |cell: usize| cells(old).nth(cell) == cells(&row).nth(cell);
-    if (same(1) || !driver.pinned) && same(2) && same(3) {
-        return;
-    }
-    assert!(env::var_os("PGABSORB_BLESS").is_some(), "the page has\n{old}\nand is to have\n{row}");
-    fs::write(PAGE, page.replace(old, &row)).unwrap();
+    TABLE.holds(&row(driver, report), driver.pinned);
 }
 
 fn row(driver: &Driver, report: &Report) -> String {
@@ -47,24 +32,12 @@ fn row(driver: &Driver, report: &Report) -> String {
     format!("| {} | {} | {passed} | {} |", driver.name, report.version, driver.know)
 }
 
-/// The rows of the table of drivers.
-fn rows(page: &str) -> impl Iterator<Item = &str> {
-    let table = page.lines().skip_while(|line| !line.starts_with("| driver |"));
-    table.skip(2).take_while(|line| line.starts_with('|'))
-}
-
-fn cells(row: &str) -> impl Iterator<Item = &str> {
-    row.trim_matches('|').split('|').map(str::trim)
-}
-
 #[test]
 fn the_page_has_a_row_for_each_driver() {
-    let page = fs::read_to_string(PAGE).unwrap();
-    let names: Vec<_> = rows(&page).filter_map(|row| cells(row).next()).collect();
-    assert_eq!(names, DRIVERS.each_ref().map(|it| it.name));
+    assert_eq!(TABLE.names(), DRIVERS.each_ref().map(|it| it.name));
 }
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/clients.md");
+const TABLE: Table = Table { page: "clients.md", head: "| driver |" };
 
 /// The drivers, in the order of the page.
 const DRIVERS: [Driver; 20] = [

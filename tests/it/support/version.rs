@@ -19,15 +19,19 @@ pub fn version() -> u32 {
     })
 }
 
-/// Whether the server is of this version or newer, which is where it has what a test needs. Where
-/// it is not, that is said past the capture of what tests print: a part that is left out is seen.
+/// Whether the server is of this version or newer, which is where it has what a test needs.
 pub fn server_has(since: u32, what: &str) -> bool {
     let has = version() >= since;
     if !has {
-        let line = format!("left out with PostgreSQL {}: {what}, since {since}\n", version());
-        stderr().write_all(line.as_bytes()).expect("written");
+        left_out(&format!("{what}, since {since}"));
     }
     has
+}
+
+/// Says past the capture of what tests print that something is not tested: it is to be seen.
+pub fn left_out(what: &str) {
+    let line = format!("left out with PostgreSQL {}: {what}\n", version());
+    stderr().write_all(line.as_bytes()).expect("written");
 }
 
 /// The same said of a server of this version: before 15 no conflict target can name its table, and

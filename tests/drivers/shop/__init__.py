@@ -1,0 +1,1 @@
+"""A small application of Django, for with_django_migrations.py."""
