@@ -23,8 +23,8 @@ class Outcomes:
         if report.failed and report.when != "call":
             outcome = "error"
         found = self.found.setdefault(plain(report.nodeid), [])
-        # One that has passed says so in each of its phases.
-        if outcome != "passed" or report.when == "call":
+        # One that has passed says so in each of its phases, and of its subtests.
+        if (outcome != "passed" or report.when == "call") and outcome not in found:
             found.append(outcome)
 
     def pytest_runtest_logfinish(self, nodeid):
