@@ -22,6 +22,8 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("cargo ", "what builds, measures and shows itself has tests of its own, or is for a person"),
     ("tests/run", "this test is a part of it"),
     ("tests/servers/run", "this test is a part of it"),
+    ("tests/suites/run", "it takes what it installs"),
+    ("tests/poolers/run", "it runs tests of this binary"),
     ("pgabsorb run", "a proxy is started for each section"),
     ("packaging/deb", "building a package takes a tool of its own; tests/it/packaging looks at it"),
     ("sudo", "changes the machine"),

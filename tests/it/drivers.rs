@@ -6,6 +6,7 @@ mod common;
 mod migrations;
 mod orms;
 mod page;
+mod poolers;
 mod stage;
 mod table;
 mod tokio_postgres;
@@ -123,8 +124,12 @@ fn diesel() {
 
 /// Runs a driver's script, and holds the page against what it printed.
 fn run(driver: &str, interpreter: impl AsRef<Path>, options: &[&str], script: &[&str]) {
+    let mut command = command(interpreter, options, script);
+    if let Some((place, mode)) = poolers::asked_for() {
+        return poolers::tell(driver, place, mode, &mut command);
+    }
     let stage = Stage::new();
-    let printed = stage.run(&mut command(interpreter, options, script));
+    let printed = stage.run(&mut command);
     let report =
         Report::read(&printed).unwrap_or_else(|why| panic!("{script:?}: {why}\n{printed}"));
     stage.proxy.output.wait_for("absorbed", 20);

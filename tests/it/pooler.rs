@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::{env, fs};
 
@@ -16,32 +17,51 @@ use crate::support::wire::{
 
 /// How long a client keeps its server connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Mode {
+pub enum Mode {
     Session,
     Transaction,
 }
 
-/// A PgBouncer of two server connections, killed when dropped.
-struct Pooler {
+/// A PgBouncer, killed when dropped.
+pub struct Pooler {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     _directory: TempDir,
 }
 
 impl Pooler {
+    /// One of two server connections, which are the superuser's whoever the client is.
     fn start(mode: Mode, server: SocketAddr) -> Self {
+        Self::start_with(mode, server, "user=postgres", &[], |_| {
+            "auth_type = any\ndefault_pool_size = 2\n".to_owned()
+        })
+    }
+
+    /// One with these parameters of its connections, files, and further settings, which are told
+    /// where the files are.
+    pub fn start_with(
+        mode: Mode,
+        server: SocketAddr,
+        parameters: &str,
+        files: &[(&str, &str)],
+        settings: impl FnOnce(&Path) -> String,
+    ) -> Self {
         let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let directory = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
         let config = directory.path().join("pgbouncer.ini");
         let mode = format!("{mode:?}").to_lowercase();
         let text = format!(
-            "[databases]\n* = host={} port={} user=postgres\n\
+            "[databases]\n* = host={} port={} {parameters}\n\
              [pgbouncer]\nlisten_addr = {}\nlisten_port = {}\nunix_socket_dir =\n\
-             auth_type = any\npool_mode = {mode}\ndefault_pool_size = 2\n",
+             pool_mode = {mode}\n{}",
             server.ip(),
             server.port(),
             listen.ip(),
-            listen.port()
+            listen.port(),
+            settings(directory.path())
         );
         fs::write(&config, text).unwrap();
         let path = format!("{}:/usr/sbin", env::var("PATH").unwrap());

@@ -32,8 +32,15 @@ pub struct Command {
 }
 
 /// What a block without `$` is a list of commands by.
-const PROGRAMS: [&str; 5] =
-    ["cargo ", "tests/run", "tests/servers/run", "target/release/pgabsorb ", "pgabsorb "];
+const PROGRAMS: [&str; 7] = [
+    "cargo ",
+    "tests/run",
+    "tests/servers/run",
+    "tests/suites/run",
+    "tests/poolers/run",
+    "target/release/pgabsorb ",
+    "pgabsorb ",
+];
 
 /// What a block of `sh` begins with that is for another machine as a whole.
 const ELSEWHERE: [&str; 4] = ["packaging/deb", "sudo", "docker ", "kubectl "];

@@ -2,36 +2,66 @@
 //! and a proxy before it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, Stdio};
+use std::net::SocketAddr;
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
 use pgabsorb::cli::throwaway::{Options, Throwaway};
 use postgres::{Client, NoTls};
 
+use crate::pooler::{Mode, Pooler};
 use crate::shell::process::Process;
 use crate::support::wait_until;
 
+use super::poolers::{self, Place};
 use super::{RULES, SCHEMA, with_programs};
 
 pub struct Stage {
     server: Throwaway,
     pub proxy: Process,
+    _pooler: Option<Pooler>,
+    /// What a script connects to.
+    address: SocketAddr,
 }
 
 impl Stage {
     pub fn new() -> Self {
-        let options = Options::default()
-            .hba("host all trust 127.0.0.1/32 trust")
-            .hba("host all password 127.0.0.1/32 password")
-            .hba("host all md5 127.0.0.1/32 md5")
-            .hba("host all scram 127.0.0.1/32 scram-sha-256");
-        let server = Throwaway::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        let server = server();
         let proxy = Process::start(RULES, &server.address().to_string());
-        let stage = Self { server, proxy };
-        let mut client = stage.client().unwrap();
+        let address = proxy.address();
+        Self { server, proxy, _pooler: None, address }.prepared()
+    }
+
+    /// With a PgBouncer on one side of the proxy, or alone.
+    pub fn with_pooler(place: Place, mode: Mode) -> Self {
+        let server = server();
+        let start = |upstream: SocketAddr| Process::start(RULES, &upstream.to_string());
+        let (proxy, pooler, address) = match place {
+            Place::InFront => {
+                let proxy = start(server.address());
+                let pooler = poolers::start(mode, proxy.address());
+                let address = pooler.address;
+                (proxy, pooler, address)
+            }
+            Place::Behind | Place::Alone => {
+                let pooler = poolers::start(mode, server.address());
+                let proxy = start(pooler.address);
+                let front = if place == Place::Alone { pooler.address } else { proxy.address() };
+                (proxy, pooler, front)
+            }
+        };
+        let stage = Self { server, proxy, _pooler: Some(pooler), address }.prepared();
+        if place == Place::Alone {
+            stage.client().unwrap().batch_execute(poolers::IN_PLACE_OF_THE_PROXY).unwrap();
+        }
+        stage
+    }
+
+    fn prepared(self) -> Self {
+        let mut client = self.client().unwrap();
         client.batch_execute(SCHEMA).unwrap();
         client.batch_execute(ROLES).unwrap();
-        stage
+        self
     }
 
     /// At the server itself, past the proxy.
@@ -55,11 +85,18 @@ impl Stage {
         wait_until("the server recovers", || self.client().is_ok());
     }
 
-    /// Runs a script; what it printed. When it asks for it the server crashes.
+    /// Runs a script that has to succeed; what it printed.
     pub fn run(&self, command: &mut Command) -> String {
+        let (status, printed) = self.attempt(command);
+        assert!(status.success(), "{command:?} failed");
+        printed
+    }
+
+    /// Runs a script; how it ended, and what it printed. When it asks for it the server crashes.
+    pub fn attempt(&self, command: &mut Command) -> (ExitStatus, String) {
         let mut child = with_programs(command, self.server.programs())
-            .env("PGHOST", self.proxy.address().ip().to_string())
-            .env("PGPORT", self.proxy.address().port().to_string())
+            .env("PGHOST", self.address.ip().to_string())
+            .env("PGPORT", self.address.port().to_string())
             .env("PGUSER", "postgres")
             .env("PGDATABASE", "postgres")
             .env("PGCONNECT_TIMEOUT", "30")
@@ -90,8 +127,7 @@ impl Stage {
         let status = child.wait().unwrap();
         let errors = errors.join().unwrap().unwrap();
         println!("{command:?}, {status}\n{printed}{errors}");
-        assert!(status.success(), "{command:?} failed");
-        printed
+        (status, printed)
     }
 
     /// What the tables hold when the list is done, whoever did it.
@@ -116,6 +152,16 @@ impl Stage {
             holds("SELECT max(id)::text FROM other", "9999");
         }
     }
+}
+
+/// One that asks each of the users for what it has.
+fn server() -> Throwaway {
+    let options = Options::default()
+        .hba("host all trust 127.0.0.1/32 trust")
+        .hba("host all password 127.0.0.1/32 password")
+        .hba("host all md5 127.0.0.1/32 md5")
+        .hba("host all scram 127.0.0.1/32 scram-sha-256");
+    Throwaway::start(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 const ROLES: &str = "
