@@ -102,7 +102,11 @@ fn is_in_step(suite: &Suite, stage: &Stage) {
             let (_, rest) = line.split_once(&format!("\"{name}\":\""))?;
             rest.split('"').next()
         };
-        format!("{} {}", part("outcome").unwrap(), part("reason").or(part("strategy")).unwrap())
+        format!(
+            "{} {}",
+            part("outcome").unwrap(),
+            part("reason").or_else(|| part("strategy")).unwrap()
+        )
     });
     let mut counts = BTreeMap::<String, usize>::new();
     for reason in reasons {
