@@ -276,9 +276,11 @@ impl Session {
             }
             let before = self.frontend;
             let logs_in = self.reads_login(b'p');
-            let interest = |tag| match tag {
-                _ if frontend::is_bare(tag) => Interest::Bare,
-                _ => interest(frontend::is_read(tag) || logs_in && tag == b'p'),
+            let interest = |tag| {
+                if frontend::is_bare(tag) {
+                    return Interest::Bare;
+                }
+                interest(frontend::is_read(tag) || logs_in && tag == b'p')
             };
             match self.frontend.step(passage.rest(), interest) {
                 Ok(Step::Frame(frame)) if frame.tag == b'p' && !self.password(&frame) => {

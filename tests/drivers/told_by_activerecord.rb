@@ -2,15 +2,9 @@
 
 require "active_record"
 require "pg"
+require_relative "activerecord_models"
 
 $stdout.sync = true
-
-class Customer < ActiveRecord::Base
-end
-
-class Country < ActiveRecord::Base
-  self.primary_key = "code"
-end
 
 # What the server itself holds, past the proxy.
 def stored(database, sql)

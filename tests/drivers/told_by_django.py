@@ -4,7 +4,6 @@ import os
 
 import django
 from django.conf import settings
-from django.db import models
 
 from told import DATABASES, tell
 
@@ -25,36 +24,7 @@ settings.configure(
 )
 django.setup()
 
-
-class Customer(models.Model):
-    id = models.AutoField(primary_key=True)
-    email = models.TextField(unique=True)
-    name = models.TextField()
-
-    class Meta:
-        app_label = "shop"
-        db_table = "customers"
-
-
-class Numbered(models.Model):
-    """The same table, where the application makes the key, as it does with a UUID."""
-
-    id = models.IntegerField(primary_key=True)
-    email = models.TextField(unique=True)
-    name = models.TextField()
-
-    class Meta:
-        app_label = "shop"
-        db_table = "customers"
-
-
-class Country(models.Model):
-    code = models.TextField(primary_key=True)
-    name = models.TextField()
-
-    class Meta:
-        app_label = "shop"
-        db_table = "countries"
+from django_models import Country, Customer, Numbered
 
 
 class Orm:

@@ -5,26 +5,10 @@ import os
 
 import sqlalchemy
 from sqlalchemy import create_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
+from sqlalchemy_models import Country, Customer
 from told import DATABASES, tell
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Customer(Base):
-    __tablename__ = "customers"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    email: Mapped[str]
-    name: Mapped[str]
-
-
-class Country(Base):
-    __tablename__ = "countries"
-    code: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
 
 
 class Orm:

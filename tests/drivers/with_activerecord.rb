@@ -6,15 +6,9 @@
 
 require "active_record"
 require "pg"
+require_relative "activerecord_models"
 
 $stdout.sync = true
-
-class Customer < ActiveRecord::Base
-end
-
-class Country < ActiveRecord::Base
-  self.primary_key = "code"
-end
 
 # Of its keys no rule speaks.
 class Invoice < ActiveRecord::Base

@@ -38,24 +38,7 @@ if DRIVER == "psycopg":
 settings.configure(DATABASES=DATABASES)
 django.setup()
 
-
-class Customer(models.Model):
-    id = models.AutoField(primary_key=True)
-    email = models.TextField(unique=True)
-    name = models.TextField()
-
-    class Meta:
-        app_label = "shop"
-        db_table = "customers"
-
-
-class Country(models.Model):
-    code = models.TextField(primary_key=True)
-    name = models.TextField()
-
-    class Meta:
-        app_label = "shop"
-        db_table = "countries"
+from django_models import Country, Customer, Numbered
 
 
 class Invoice(models.Model):
@@ -68,18 +51,6 @@ class Invoice(models.Model):
     class Meta:
         app_label = "shop"
         db_table = "invoices"
-
-
-class Numbered(models.Model):
-    """The table of the customers, where the application makes the key, as it does with a UUID."""
-
-    id = models.IntegerField(primary_key=True)
-    email = models.TextField(unique=True)
-    name = models.TextField()
-
-    class Meta:
-        app_label = "shop"
-        db_table = "customers"
 
 
 def customers():

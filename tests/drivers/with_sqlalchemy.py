@@ -25,28 +25,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, SAWarning
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.util import greenlet_spawn
 
 from checks import equal, ok, raises, stored
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Customer(Base):
-    __tablename__ = "customers"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    email: Mapped[str]
-    name: Mapped[str]
-
-
-class Country(Base):
-    __tablename__ = "countries"
-    code: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
+from sqlalchemy_models import Base, Country, Customer
 
 
 class Region(Base):
