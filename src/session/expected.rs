@@ -18,7 +18,7 @@ use super::text::{Kind, Renames, Text};
 pub(super) enum Expected {
     /// The end of start-up and authentication.
     Startup,
-    Query(Query),
+    Query(Box<Query>),
     Parse {
         name: Name,
         prepared: Option<Arc<Prepared>>,
@@ -54,6 +54,17 @@ impl Expected {
     pub(super) fn ends_with_ready(&self) -> bool {
         use Expected::{FunctionCall, OwnSync, Query, Startup, Sync};
         matches!(self, Startup | Query(_) | Sync | FunctionCall | OwnSync)
+    }
+
+    /// Whether the reply to it goes on as it comes, and nothing is to be learnt of that: it is an
+    /// extended-query message of the client's, which concerns no rule.
+    fn is_plain(&self) -> bool {
+        match self {
+            Self::Parse { told, .. } | Self::Bind { told, .. } | Self::Close { told, .. } => !told,
+            Self::Execute(execution) => execution.bound.is_none() && !execution.guarded,
+            Self::Describe(_) => true,
+            _ => false,
+        }
     }
 
     /// What it does to the transaction block.
@@ -104,8 +115,9 @@ impl Expected {
     /// Where the character at a position of the text that was sent stands in the client's.
     pub(super) fn clients_position(&self, position: usize) -> usize {
         match (self, self.addition()) {
-            (Self::Query(Query { splice: Some(splice), .. }), _) => {
-                splice.clients_position(position)
+            (Self::Query(query), _) => {
+                let splice = query.splice.as_ref();
+                splice.map_or(position, |splice| splice.clients_position(position))
             }
             (_, Some((rewritten, text))) => rewritten.places(text).clients_position(position),
             _ => position,
@@ -191,6 +203,12 @@ impl Query {
     }
 }
 
+impl From<Query> for Expected {
+    fn from(query: Query) -> Self {
+        Self::Query(Box::new(query))
+    }
+}
+
 /// An Execute of the client's.
 #[derive(Debug)]
 pub(super) struct Execution {
@@ -240,6 +258,8 @@ pub(super) struct Entry {
     pub(super) message: Bytes,
     /// Whether the client has had the reply already.
     pub(super) is_answered: bool,
+    /// Whether the reply goes on as it comes, and nothing is to be learnt of it.
+    pub(super) is_plain: bool,
     /// Bytes that it takes, about, while it is in the ledger.
     pub(super) weight: usize,
 }
@@ -262,7 +282,8 @@ impl Entry {
 
 impl From<Expected> for Entry {
     fn from(expected: Expected) -> Self {
-        Self { expected, message: Bytes::new(), is_answered: false, weight: 0 }
+        let is_plain = expected.is_plain();
+        Self { expected, message: Bytes::new(), is_answered: false, is_plain, weight: 0 }
     }
 }
 

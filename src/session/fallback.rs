@@ -53,7 +53,7 @@ impl Session {
         let again = match failed {
             Failed::Head if self.is_refused(Some(sqlstate), before) => {
                 // The whole text is sent again.
-                self.fallback = Some(Fallback { again: Vec::new(), suspect });
+                self.fallback = Some(Box::new(Fallback { again: Vec::new(), suspect }));
                 return true;
             }
             Failed::Extended { failed, skipped } if self.stood_alone(before) => {
@@ -79,7 +79,7 @@ impl Session {
             passage.ask_backend(&build::sync());
             self.ledger.sent(Expected::OwnSync);
         }
-        self.fallback = Some(Fallback { again, suspect });
+        self.fallback = Some(Box::new(Fallback { again, suspect }));
         true
     }
 
@@ -101,7 +101,7 @@ impl Session {
 
     /// The ReadyForQuery behind what was refused has come: what the client sent is sent again.
     pub(super) fn fall_back(&mut self, fallback: Fallback, clients: bool) {
-        self.suspect = Some(fallback.suspect);
+        self.suspect = Some(Box::new(fallback.suspect));
         if clients {
             self.waiting.push_front(Waiting::new(build::sync()));
         }
@@ -124,7 +124,8 @@ impl Session {
 
     /// What runs in the place of a rewritten statement has succeeded: it was the clause.
     pub(super) fn convict(&mut self) {
-        if let Some(Suspect { named, sqlstate }) = self.suspect.take() {
+        if let Some(suspect) = self.suspect.take() {
+            let Suspect { named, sqlstate } = *suspect;
             self.verified.refuse(named.clone());
             self.doubt(&named, Doubt::Refused(sqlstate));
         }

@@ -317,11 +317,12 @@ impl Session {
         };
         let mut splice = Splice::own(purposes, &redo);
         passage.ask_backend(&build::query(&std::mem::take(&mut splice.text)));
-        self.sent_own(Expected::Query(Query {
+        let query = Query {
             splice: Some(Box::new(splice)),
             readies: held.rest().is_none(),
             ..Query::plain(Text { effect: Effect::REVIVES, ..Text::OTHER })
-        }));
+        };
+        self.sent_own(query.into());
         self.keep_reply(answer, &mut held);
         self.held = Some(held);
     }
@@ -415,7 +416,7 @@ impl Session {
         let message = build::query(bytes);
         if query.splice.is_some_and(|splice| splice.has_commands()) {
             passage.ask_backend(&message);
-            self.ledger.sent(Expected::Query(Query::plain(query.text)));
+            self.ledger.sent(Expected::from(Query::plain(query.text)));
         } else {
             self.waiting.push_front(Waiting::new(message));
         }

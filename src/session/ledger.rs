@@ -61,6 +61,8 @@ pub(super) struct Ledger {
     retention: Retention,
     /// Savepoints that are not released yet.
     guards: usize,
+    /// CopyDone and CopyFail among them.
+    copy_ends: usize,
     /// What a command of the proxy's own that failed, or was skipped, may have left behind.
     behind: Behind,
     /// The transaction block that the server is in.
@@ -85,6 +87,7 @@ impl Ledger {
             weight: 0,
             retention: Retention::Open,
             guards: 0,
+            copy_ends: 0,
             behind: Behind::Nothing,
             here: Block::Unknown,
             ahead: Block::Unknown,
@@ -152,7 +155,7 @@ impl Ledger {
 
     /// Whether the server has nothing left to answer.
     pub(super) fn is_drained(&self) -> bool {
-        self.queue.iter().all(|entry| matches!(entry.expected, Expected::CopyEnd))
+        self.queue.len() == self.copy_ends
     }
 
     /// Whether the server reads and answers what is sent, and neither skips nor copies it.
@@ -258,7 +261,7 @@ impl Ledger {
     /// The client has had the reply to the last message already.
     pub(super) fn mark_answered(&mut self) {
         if let Some(entry) = self.queue.back_mut() {
-            entry.is_answered = true;
+            (entry.is_answered, entry.is_plain) = (true, false);
         }
     }
 
@@ -273,7 +276,12 @@ impl Ledger {
         entry.weight = entry.weigh();
         self.weight += entry.weight;
         self.kept += entry.message.len();
+        if entry.is_plain {
+            self.queue.push_back(entry);
+            return;
+        }
         self.guards += usize::from(entry.expected.is_release());
+        self.copy_ends += usize::from(matches!(entry.expected, Expected::CopyEnd));
         self.ahead = entry.expected.effect().on(self.ahead);
         let ends = entry.expected.ends_with_ready();
         self.queue.push_back(entry);
@@ -293,7 +301,30 @@ impl Ledger {
     fn taken(&mut self, entry: &Entry) {
         self.weight -= entry.weight;
         self.kept -= entry.message.len();
+        if entry.is_plain {
+            return;
+        }
         self.guards -= usize::from(entry.expected.is_release());
+        self.copy_ends -= usize::from(matches!(entry.expected, Expected::CopyEnd));
+    }
+
+    /// Takes a reply that goes on as it comes, and of which nothing is to be learnt; whether it is
+    /// one. Most are, and what else could be the case is asked only of the others.
+    pub(super) fn passes(&mut self, tag: u8) -> bool {
+        let Some(head) = self.queue.front_mut().filter(|head| head.is_plain) else { return false };
+        match head.expected.step(tag) {
+            Step::Part if matches!(tag, b'D' | b't') => {
+                self.segment.open = true;
+                self.segment.begun |= tag == b'D';
+            }
+            Step::Part | Step::None => return false,
+            Step::Last => {
+                self.ate = false;
+                drop(self.pop());
+                self.count(tag);
+            }
+        }
+        true
     }
 
     /// A reply other than ErrorResponse has come.
@@ -432,40 +463,6 @@ impl Ledger {
         }
     }
 
-    /// What a COPY has eaten: told once.
-    pub(super) fn take_eaten(&mut self) -> Vec<Entry> {
-        std::mem::take(&mut self.eaten)
-    }
-
-    /// CopyInResponse: the server now eats what it is sent, up to CopyDone or CopyFail.
-    fn copy_in(&mut self) {
-        let is_end = |entry: &Entry| matches!(entry.expected, Expected::CopyEnd);
-        let end = self.queue.iter().position(is_end);
-        let last = end.unwrap_or_else(|| self.queue.len().saturating_sub(1));
-        self.ate = false;
-        for entry in self.queue.drain(1..=last).collect::<Vec<_>>() {
-            if matches!(entry.expected, Expected::Own(_)) {
-                self.behind = Behind::Statement;
-            }
-            self.taken(&entry);
-            self.ate |= !is_end(&entry);
-            self.eaten.push(entry);
-        }
-        let is_end = |entry: &Entry| entry.expected.ends_with_ready();
-        self.ended = self.queue.iter().rposition(is_end).map_or(0, |at| at + 1);
-        self.look_ahead();
-        if end.is_none() {
-            self.intake = Intake::CopyIn;
-        }
-    }
-
-    /// Outside COPY the server ignores CopyDone and CopyFail.
-    fn drop_stray_copy_ends(&mut self) {
-        while let Some(Expected::CopyEnd) = self.head() {
-            self.pop();
-        }
-    }
-
     fn lose(&mut self) -> Received {
         Received::OutOfStep { owed: self.lose_place() }
     }
@@ -481,11 +478,12 @@ impl Ledger {
         self.trust = Trust::Lost;
         self.queue.clear();
         self.ended = 0;
-        (self.weight, self.kept, self.guards) = (0, 0, 0);
+        (self.weight, self.kept, self.guards, self.copy_ends) = (0, 0, 0, 0);
         (self.here, self.ahead) = (Block::Unknown, Block::Unknown);
         owed
     }
 }
 
+mod copy;
 #[cfg(test)]
 mod tests;

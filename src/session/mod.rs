@@ -146,9 +146,9 @@ pub struct Session {
     /// What is to be told next.
     notes: Vec<Note>,
     /// What runs in the place of what the server has refused.
-    fallback: Option<Fallback>,
+    fallback: Option<Box<Fallback>>,
     /// What of that is under way.
-    suspect: Option<Suspect>,
+    suspect: Option<Box<Suspect>>,
     /// The error of a question that has aborted the client's transaction.
     refusal: Option<Bytes>,
     /// What the client sent behind a statement that had to be recovered.
@@ -352,7 +352,8 @@ impl Session {
                     self.stalled = true;
                     return;
                 }
-                Plan::Pass { before, after } => {
+                Plan::Pass => passage.ask_backend(&next.message),
+                Plan::Around { before, after } => {
                     for bytes in [&before, &next.message, &after] {
                         passage.ask_backend(bytes);
                     }
@@ -404,7 +405,8 @@ impl Session {
             let interest = |tag| interest(is_read(tag));
             match self.backend.step(passage.rest(), interest)? {
                 Step::Frame(frame) => {
-                    self.fate = self.received(&frame, passage)?;
+                    let passes = self.passes(&frame);
+                    self.fate = if passes { Fate::Pass } else { self.received(&frame, passage)? };
                     self.forward(frame.bytes, passage);
                 }
                 Step::More(bytes) => self.forward(bytes, passage),
@@ -418,8 +420,8 @@ impl Session {
 
     /// Tells what has been noted.
     fn tell(&mut self, passage: &mut Passage<'_, '_>) {
-        for note in self.notes.drain(..) {
-            passage.note(note);
+        if !self.notes.is_empty() {
+            self.notes.drain(..).for_each(|note| passage.note(note));
         }
     }
 

@@ -1,7 +1,5 @@
 //! The names of prepared statements and portals, as the server keeps them.
 
-use smallvec::SmallVec;
-
 /// The longest name the server keeps, in bytes: `NAMEDATALEN - 1`. The rest is cut off.
 const NAME_LIMIT: usize = 63;
 
@@ -10,12 +8,12 @@ const NAME_LIMIT: usize = 63;
 /// The server cuts it in its own encoding: beyond ASCII two names may be one to it that are not to
 /// the client, or the other way round. So nothing is kept under such a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Name(SmallVec<[u8; 24]>);
+pub(super) struct Name(Box<[u8]>);
 
 impl Name {
     /// A name as the server will know it.
     pub(super) fn new(bytes: &[u8]) -> Self {
-        Self(SmallVec::from_slice(bytes.get(..NAME_LIMIT).unwrap_or(bytes)))
+        Self(bytes.get(..NAME_LIMIT).unwrap_or(bytes).into())
     }
 
     pub(super) fn bytes(&self) -> &[u8] {

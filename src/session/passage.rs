@@ -61,7 +61,8 @@ impl<'a, 'o> Passage<'a, 'o> {
     pub(super) fn carry_out(&mut self, plan: Plan, count: usize) {
         match plan {
             Plan::Wait | Plan::Ask(_) => {}
-            Plan::Pass { before, after } => {
+            Plan::Pass => self.pass(count),
+            Plan::Around { before, after } => {
                 self.insert_any(&before);
                 self.pass(count);
                 self.insert_any(&after);

@@ -43,30 +43,31 @@ pub(super) enum Plan {
     Wait,
     /// The same, and something is asked first.
     Ask(Bytes),
+    /// It goes on as it came.
+    Pass,
     /// It goes on, between commands of the proxy's own.
-    Pass { before: Bytes, after: Bytes },
+    Around { before: Bytes, after: Bytes },
     /// Another goes in its place, behind commands of the proxy's own.
     Instead { before: Bytes, message: Bytes },
 }
 
 impl Plan {
-    const PASS: Self = Self::pass(Bytes::new());
-
-    pub(super) const fn pass(before: Bytes) -> Self {
-        Self::Pass { before, after: Bytes::new() }
+    /// It goes on behind what is of the proxy's own, if anything is.
+    pub(super) fn behind(before: Bytes) -> Self {
+        if before.is_empty() { Self::Pass } else { Self::Around { before, after: Bytes::new() } }
     }
 }
 
 impl Session {
     /// Plans a message of the client's, of whose text `cut` characters are not sent any more.
     pub(super) fn plan(&mut self, frame: &Frame<'_>, cut: usize) -> Plan {
-        let message = FrontendMessage::read(frame);
         if self.is_full() {
             return Plan::Wait;
         }
         if !self.is_planning() {
-            return self.pass(frame, &message);
+            return self.pass(frame, &FrontendMessage::nameless(frame));
         }
+        let message = FrontendMessage::read(frame);
         if self.must_wait(frame) {
             return Plan::Wait;
         }
@@ -149,16 +150,16 @@ impl Session {
             }
             FrontendMessage::FunctionCall => Expected::FunctionCall,
             FrontendMessage::CopyEnd => Expected::CopyEnd,
-            FrontendMessage::Malformed(b'Q') => Expected::Query(Query::plain(Text::OTHER)),
+            FrontendMessage::Malformed(b'Q') => Query::plain(Text::OTHER).into(),
             FrontendMessage::Malformed(_) => Expected::Unreadable,
             FrontendMessage::Other(tag) => {
                 self.say_goodbye(tag);
                 self.flushed |= tag == b'H';
-                return Plan::PASS;
+                return Plan::Pass;
             }
         };
         self.sent(expected, kept);
-        Plan::PASS
+        Plan::Pass
     }
 
     fn pass_query(&mut self, too_large: bool) -> Expected {
@@ -167,7 +168,7 @@ impl Session {
             self.sent_text(&text);
             self.sent_end();
         }
-        Expected::Query(Query::plain(text))
+        Query::plain(text).into()
     }
 
     fn pass_parse(&mut self, name: &[u8], too_large: bool) -> Expected {
@@ -232,7 +233,7 @@ impl Session {
         self.sent(Expected::Parse { name, prepared, told }, message);
         match sent {
             Some(message) => Plan::Instead { before, message },
-            None => Plan::pass(before),
+            None => Plan::behind(before),
         }
     }
 
@@ -311,7 +312,7 @@ impl Session {
         let portal = Name::new(portal);
         let told = self.statements.sent_portal(&portal, bound.clone());
         self.sent(Expected::Bind { portal, bound, told }, message);
-        Plan::pass(before)
+        Plan::behind(before)
     }
 
     /// A prepared statement, as its table is now: where it was rewritten and that stands no more,
@@ -362,11 +363,11 @@ impl Session {
         let execution = Expected::Execute(Execution { portal, max_rows, bound, guarded });
         if !guarded {
             self.sent(execution, message);
-            return Plan::PASS;
+            return Plan::Pass;
         }
         let before = self.commanded(Purpose::Savepoint);
         self.sent(execution, message);
-        Plan::Pass { before, after: self.commanded(Purpose::Release) }
+        Plan::Around { before, after: self.commanded(Purpose::Release) }
     }
 
     fn close(&mut self, object: Object, message: Bytes) -> Plan {
@@ -375,7 +376,7 @@ impl Session {
             Object::Portal(name) => self.statements.sent_portal(name, None),
         };
         self.sent(Expected::Close { object, told }, message);
-        Plan::PASS
+        Plan::Pass
     }
 
     fn sync(&mut self, message: Bytes) -> Plan {
@@ -383,7 +384,7 @@ impl Session {
         self.pace = if cares { Pace::Barrier } else { Pace::Free };
         self.sent_end();
         self.sent(Expected::Sync, message);
-        Plan::PASS
+        Plan::Pass
     }
 
     // === What a text does ===

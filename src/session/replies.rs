@@ -20,6 +20,13 @@ use super::text::Renames;
 use super::{Fate, Goodbye, ProtocolViolation, Session};
 
 impl Session {
+    /// Whether a message is a reply that goes on as it comes, with nothing to be learnt of it; if so
+    /// it is dealt with.
+    pub(super) fn passes(&mut self, frame: &Frame<'_>) -> bool {
+        let learns = self.held.is_some() || frame.tag == b'C' && renames(frame.body());
+        !learns && self.ledger.passes(frame.tag)
+    }
+
     /// A message has come from the server: whose reply is it, and does the client get it?
     pub(super) fn received(
         &mut self,
@@ -56,7 +63,7 @@ impl Session {
         if self.held.as_ref().is_some_and(|held| held.stage == Stage::Undoing) {
             self.show_held(passage);
         }
-        if frame.tag == b'C' && renames(backend::command_tag(frame.body())) {
+        if frame.tag == b'C' && renames(frame.body()) {
             let renames = self.ledger.head().map(Expected::renames);
             self.statements.forget(renames.unwrap_or(&Renames::Any));
         }
@@ -375,9 +382,9 @@ impl Session {
                 self.queried(&query);
                 if query.refused {
                     if let Some(fallback) = self.fallback.take() {
-                        self.fall_back(fallback, false);
+                        self.fall_back(*fallback, false);
                     }
-                    self.resend(query, passage);
+                    self.resend(*query, passage);
                     return Ok(Fate::Withhold);
                 }
                 self.convict();
@@ -392,7 +399,7 @@ impl Session {
     /// A Sync, the client's or not, has been answered.
     fn segment_is_ready(&mut self, clients: bool, passage: &mut Passage<'_, '_>) -> Fate {
         if let Some(fallback) = self.fallback.take() {
-            self.fall_back(fallback, clients);
+            self.fall_back(*fallback, clients);
             return Fate::Withhold;
         }
         if clients {
@@ -470,7 +477,7 @@ fn out_of_step(
 }
 
 /// Whether a command may have given statement names another meaning; what DO and CALL run may.
-fn renames(tag: Option<&[u8]>) -> bool {
+fn renames(tag: &[u8]) -> bool {
     let verbs: [&[u8]; 5] = [b"PREPARE", b"DEALLOCATE", b"DISCARD", b"DO", b"CALL"];
-    tag.is_some_and(|tag| verbs.iter().any(|verb| tag.starts_with(verb)))
+    matches!(tag.first(), Some(b'P' | b'D' | b'C')) && verbs.iter().any(|it| tag.starts_with(it))
 }

@@ -8,7 +8,7 @@ use crate::sql::{self, Encoding, Part, Script, Statement};
 use crate::wire::build;
 
 use super::block::Block;
-use super::expected::{Expected, Query};
+use super::expected::Query;
 use super::plan::Plan;
 use super::rewrite::{Ahead, Rewritten};
 use super::splice::{Additions, Splice};
@@ -52,12 +52,12 @@ impl Session {
         }
         let query = Query { cut, reading: self.reading, ..Query::plain(text) };
         let Care::Splice(mut splice) = care else {
-            self.sent(Expected::Query(query), Bytes::new());
-            return Plan::pass(before);
+            self.sent(query.into(), Bytes::new());
+            return Plan::behind(before);
         };
         let message = build::query(&std::mem::take(&mut splice.text));
         let query = Query { splice: Some(Box::new(splice)), ..query };
-        self.sent(Expected::Query(query), Bytes::new());
+        self.sent(query.into(), Bytes::new());
         Plan::Instead { before, message }
     }
 

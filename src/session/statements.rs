@@ -270,7 +270,7 @@ impl Statements {
     /// ReadyForQuery: outside a transaction block the portals are gone.
     pub(super) fn segment_ended(&mut self, transaction_ended: bool) {
         self.unsettled.clear();
-        if transaction_ended {
+        if transaction_ended && !self.portals.known.is_empty() {
             self.portals.forget_all();
         }
     }

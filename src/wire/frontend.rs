@@ -101,6 +101,25 @@ impl<'a> FrontendMessage<'a> {
         Self::fields(frame).unwrap_or(Self::Malformed(frame.tag))
     }
 
+    /// The same for who does not care for names, texts and values: they are empty, and not looked
+    /// for, so that where they are malformed only the server knows.
+    #[must_use]
+    pub fn nameless(frame: &Frame<'a>) -> Self {
+        let nothing: &[u8] = b"";
+        let text = frame.whole.then_some(nothing);
+        match (frame.tag, frame.body().first()) {
+            (b'Q', _) => Self::Query(text),
+            (b'P', _) => Self::Parse { name: nothing, text, types: nothing },
+            (b'B', _) => Self::Bind { portal: nothing, statement: nothing, values: nothing },
+            (b'E', _) => Self::Execute { portal: nothing, max_rows: 0 },
+            (b'D', Some(b'S')) => Self::Describe(Target::Statement(nothing)),
+            (b'D', Some(b'P')) => Self::Describe(Target::Portal(nothing)),
+            (b'C', Some(b'S')) => Self::Close(Target::Statement(nothing)),
+            (b'C', Some(b'P')) => Self::Close(Target::Portal(nothing)),
+            _ => Self::read(frame),
+        }
+    }
+
     fn fields(frame: &Frame<'a>) -> Option<Self> {
         let mut body = frame.body();
         Some(match frame.tag {

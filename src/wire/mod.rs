@@ -16,7 +16,8 @@ pub mod target;
 
 /// Takes a zero-terminated string off the front of `body`, without its terminator.
 fn take_str<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let end = memchr::memchr(0, body)?;
+    // Most names are empty: nothing is to be looked for.
+    let end = if body.first() == Some(&0) { 0 } else { memchr::memchr(0, body)? };
     let (text, rest) = body.split_at_checked(end)?;
     *body = rest.get(1..)?;
     Some(text)

@@ -52,6 +52,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("x509_cert::", &["proxy"]),
     ("socket2::", &["proxy"]),
     ("prometheus_client::", &["proxy"]),
+    ("crossbeam_utils::", &["proxy"]),
+    ("pin_project_lite::", &["proxy"]),
     ("hyper::", &["proxy"]),
     ("hyper_util::", &["proxy"]),
     ("listenfd::", &["proxy"]),

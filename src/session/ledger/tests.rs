@@ -26,7 +26,7 @@ fn execute() -> Expected {
 }
 
 fn query() -> Expected {
-    Expected::Query(Query::plain(Text::OTHER))
+    Query::plain(Text::OTHER).into()
 }
 
 fn parse() -> Expected {
