@@ -152,6 +152,8 @@ impl Connection {
 
     /// Runs the session to its end.
     pub(super) async fn run(&mut self, scratch: &Mutex<Vec<u8>>, notes: &mut impl Notes) -> End {
+        // Whoever has waited for it until here may have been woken by another.
+        (self.server.dry, self.client.dry) = (false, false);
         poll_fn(|cx| {
             let mut scratch = scratch.lock().unwrap_or_else(PoisonError::into_inner);
             self.poll(cx, &mut scratch, notes)
@@ -191,7 +193,8 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> Poll<End> {
-        (self.server.dry, self.client.dry) = (false, false);
+        self.server.wakes();
+        self.client.wakes();
         loop {
             let mut progress = self.server.flush(cx) | self.client.flush(cx);
             progress |= match self.read_server(cx, scratch, notes) {
@@ -244,7 +247,7 @@ impl Connection {
         }
         let done = self.session.handle_backend(joined(&mut unread, read), &mut lanes)?;
         self.server.unread = rest(unread, read, done);
-        Ok(true)
+        Ok(!self.server.dry)
     }
 
     fn read_client(
@@ -253,7 +256,8 @@ impl Connection {
         scratch: &mut [u8],
         notes: &mut impl Notes,
     ) -> bool {
-        if self.client.ended || self.is_full(&self.server) || !self.session.wants_frontend() {
+        let waits = self.client.dry || self.is_full(&self.server);
+        if self.client.ended || waits || !self.session.wants_frontend() {
             return false;
         }
         let Poll::Ready(read) = self.client.read(cx, scratch) else { return false };
@@ -269,7 +273,7 @@ impl Connection {
             self.stays = Stays::UntilRest;
         }
         self.holds_back = !self.session.wants_frontend();
-        true
+        !self.client.dry || self.stays == Stays::UntilRest
     }
 
     /// What the session did not want before it may want now.

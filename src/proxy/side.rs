@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
 
 use super::socket::Socket;
 
@@ -48,6 +49,12 @@ impl Side {
         }
     }
 
+    /// The task has been woken, by whatever it was. A side that was dry is so still where nothing has
+    /// come: what wakes the task when something does has not gone off.
+    pub(super) fn wakes(&mut self) {
+        self.dry = self.dry && !self.socket.may_be_read();
+    }
+
     pub(super) fn is_flushed(&self) -> bool {
         self.unsent.is_empty() && self.sending != Sending::Lingers
     }
@@ -66,10 +73,15 @@ impl Side {
         let mut buffer = ReadBuf::new(scratch);
         match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
             Poll::Pending => {
-                self.dry = true;
+                // A task that has had its share is sent to the end of the queue: nobody has looked.
+                self.dry = coop::has_budget_remaining();
                 return Poll::Pending;
             }
-            Poll::Ready(Ok(())) => self.ended = buffer.filled().is_empty(),
+            Poll::Ready(Ok(())) => {
+                self.ended = buffer.filled().is_empty();
+                let may_be_all = !self.ended && buffer.remaining() > 0;
+                self.dry = may_be_all && self.waits_for_more(cx);
+            }
             Poll::Ready(Err(error)) => {
                 self.ended = true;
                 self.broken.get_or_insert(error);
@@ -77,6 +89,11 @@ impl Side {
         }
         let length = buffer.filled().len();
         Poll::Ready(scratch.get(..length).unwrap_or_default())
+    }
+
+    /// Whether there is no more for now, and the task is woken when there is.
+    fn waits_for_more(&self, cx: &mut Context<'_>) -> bool {
+        self.socket.poll_may_be_read(cx).is_pending() && coop::has_budget_remaining()
     }
 
     /// Writes at once, and keeps what the socket does not take.
@@ -95,8 +112,12 @@ impl Side {
 
     /// Writes what was kept; whether there was progress.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> bool {
+        !self.is_flushed() && self.flush_some(cx)
+    }
+
+    fn flush_some(&mut self, cx: &mut Context<'_>) -> bool {
         if self.unsent.is_empty() {
-            return self.sending == Sending::Lingers && self.settle(cx);
+            return self.settle(cx);
         }
         let mut unsent = std::mem::take(&mut self.unsent);
         let written = self.write_some(cx, &unsent);

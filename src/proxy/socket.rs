@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsStream;
 
@@ -46,6 +46,27 @@ impl Socket {
             }
             Self::Tcp(_) => Ok(u8::from_be_bytes(first)),
             Self::Tls(_) | Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Whether something may have come that was not read yet; where it has not, none of it is known to
+    /// the kernel either. It costs no system call, and wakes nobody later.
+    pub(super) fn may_be_read(&self) -> bool {
+        let known = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, || Ok(())),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, || Ok(())),
+            // It may have been read, and not been decrypted yet.
+            Self::Tls(_) => Ok(()),
+        };
+        known.is_ok()
+    }
+
+    /// The same, and the task is woken when something may have come.
+    pub(super) fn poll_may_be_read(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx).map(drop),
+            Self::Unix(stream) => stream.poll_read_ready(cx).map(drop),
+            Self::Tls(_) => Poll::Ready(()),
         }
     }
 
