@@ -6,6 +6,7 @@
 
 mod lifetimes;
 mod servers;
+mod spread;
 mod standing;
 mod traffic;
 
@@ -29,6 +30,7 @@ use super::refusal::Refusal;
 
 pub(super) use lifetimes::{Ending, Lifetimes, Present, State, Unheard};
 pub(super) use servers::Connections;
+use spread::Spread;
 pub(super) use standing::Standing;
 pub(super) use traffic::Traffic;
 
@@ -88,8 +90,8 @@ pub(super) struct Metrics {
     handshakes_failed: Counter,
     unheard: Family<Label, Counter>,
     draining: Gauge,
-    from_client: Counter,
-    from_server: Counter,
+    from_client: Spread,
+    from_server: Spread,
     rules: Gauge,
     reloaded: Gauge,
     reloads: Family<Label, Counter>,
@@ -117,7 +119,7 @@ struct ConstraintLabels {
 impl Metrics {
     /// Everything at 0.
     pub(super) fn new(rules: &Ruleset) -> Self {
-        let bytes = Family::<Label, Counter>::default();
+        let bytes = Family::<Label, Spread>::default();
         let mut registry = Registry::with_prefix("pgabsorb");
         let mut metrics = Self {
             conflicts: Family::default(),
@@ -207,7 +209,7 @@ impl Metrics {
         );
     }
 
-    fn register_sessions(&mut self, bytes: Family<Label, Counter>) {
+    fn register_sessions(&mut self, bytes: Family<Label, Spread>) {
         let registry = &mut self.registry;
         registry.register(
             "sessions_refused",

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
@@ -10,13 +9,14 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::session::tally::{Message, OwnCommand, RedoResult, Treatment, Wait};
 
 use super::Label;
+use super::spread::Spread;
 
 /// The numbers of messages, of what the proxy sends of its own, and of times.
 #[derive(Debug)]
 pub(in crate::proxy) struct Traffic {
     /// One for each event, at its place.
-    events: Vec<Counter>,
-    errors: Box<[(&'static str, Counter)]>,
+    events: Vec<Spread>,
+    errors: Box<[(&'static str, Spread)]>,
     awake: Histogram,
     waits: Box<[Histogram]>,
 }
@@ -110,8 +110,8 @@ fn counters(
     registry: &mut Registry,
     (name, help): (&str, &str),
     (label, values): (&'static str, &[&'static str]),
-) -> Vec<Counter> {
-    let family = Family::<Label, Counter>::default();
+) -> Vec<Spread> {
+    let family = Family::<Label, Spread>::default();
     registry.register(name, help, family.clone());
     values.iter().map(|&value| family.get_or_create_owned(&[(label, value)])).collect()
 }
