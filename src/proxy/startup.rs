@@ -24,7 +24,8 @@ use super::greeting::{self, Asked, Greeting, Rejected};
 use super::log::SessionLog;
 use super::login::{Failed, Known, Login};
 use super::memory::Account;
-use super::metrics::{Ending, Present, State, Unheard};
+use super::metrics::{Ending, State, Unheard};
+use super::places::OfAddress;
 use super::refusal::Refusal;
 use super::ruling::Follower;
 use super::socket::Socket;
@@ -40,31 +41,44 @@ const LINGER: Duration = Duration::from_secs(2);
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves one accepted socket to its end.
+///
+/// What is only for a moment is on the heap for that moment: this future is what every idle session
+/// keeps.
 pub(super) async fn serve(
     shared: Arc<Shared>,
     scratch: Arc<super::Scratch>,
     client: Socket,
     peer: String,
 ) {
+    let arriving = Box::pin(arrive(&shared, client, peer));
+    if let Some(mut running) = arriving.await {
+        let end = run(&shared, &scratch, &mut running).await;
+        Box::pin(finish(*running, end)).await;
+    }
+}
+
+/// From an accepted socket to a session, if it asks for one and gets it.
+async fn arrive(shared: &Arc<Shared>, client: Socket, peer: String) -> Option<Box<Running<'_>>> {
     let of_address = shared.places.of_address(&peer);
-    let (login, _of_address) = match of_address.and_then(|it| Ok((shared.places.login()?, it))) {
+    let (login, of_address) = match of_address.and_then(|it| Ok((shared.places.login()?, it))) {
         Ok(places) => places,
-        Err(refusal) => return Box::pin(refuse(&shared, client, &refusal)).await,
+        Err(refusal) => {
+            refuse(shared, client, &refusal).await;
+            return None;
+        }
     };
     let deadline = Instant::now() + shared.limits.startup_timeout;
     let access = shared.access.load_full();
-    let Some(heard) = Box::pin(hear(&shared, client, &access, deadline)).await else { return };
-    match heard {
+    match Box::pin(hear(shared, client, &access, deadline)).await? {
         Ok(Ok(Greeting { client, packet, asked: Asked::Session(parameters) })) => {
-            let arrival = Arrival { client, packet, parameters, peer, access, login, deadline };
-            session(&shared, &scratch, arrival).await;
+            let login = LoginPlace { of_address, permit: login, deadline };
+            let arrival = Arrival { client, packet, parameters, peer, access, login };
+            return session(shared, arrival).await;
         }
         Ok(Ok(Greeting { client, packet, asked: Asked::Cancel })) => {
-            Box::pin(cancel(&shared, client, &packet)).await;
+            cancel(shared, client, &packet).await;
         }
-        Ok(Err(Rejected::Refused(refusal, client))) => {
-            Box::pin(refuse(&shared, client, &refusal)).await;
-        }
+        Ok(Err(Rejected::Refused(refusal, client))) => refuse(shared, client, &refusal).await,
         Ok(Err(Rejected::Handshake(error))) => {
             shared.metrics.handshake_failed();
             tracing::info!(client = peer, %error, "a client's TLS handshake failed");
@@ -83,6 +97,7 @@ pub(super) async fn serve(
             tracing::info!(client = peer, reason, "a client was closed at start-up");
         }
     }
+    None
 }
 
 /// What the client says first, in time; nothing if the proxy ends.
@@ -111,33 +126,58 @@ struct Arrival<'a> {
     parameters: StartupParameters,
     peer: String,
     access: Arc<Access>,
-    /// Its place among those that are not logged in.
-    login: SemaphorePermit<'a>,
+    login: LoginPlace<'a>,
+}
+
+/// A place among the connections.
+struct LoginPlace<'a> {
+    of_address: OfAddress<'a>,
+    /// Among those that are not logged in.
+    permit: SemaphorePermit<'a>,
     /// When it is to be.
     deadline: Instant,
 }
 
-async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arrival<'_>) {
-    let Arrival { mut client, packet, parameters, peer, access, login, deadline } = arrival;
+/// A session that has a server.
+struct Running<'a> {
+    connection: Connection,
+    log: SessionLog<'a>,
+    server: &'a Server,
+    /// What the session finds out about the server by its login.
+    target: TargetSessionAttrs,
+    /// Until it is logged in.
+    login: Option<SemaphorePermit<'a>>,
+    deadline: Instant,
+    permit: SemaphorePermit<'a>,
+    of_address: OfAddress<'a>,
+}
+
+async fn session<'a>(shared: &'a Arc<Shared>, arrival: Arrival<'a>) -> Option<Box<Running<'a>>> {
+    let Arrival { mut client, packet, parameters, peer, access, login } = arrival;
     let admitted = shared.memory.admit().and_then(|()| shared.places.session());
     let permit = match admitted {
         Ok(permit) => permit,
-        Err(refusal) => return Box::pin(refuse(shared, client, &refusal)).await,
+        Err(refusal) => {
+            refuse(shared, client, &refusal).await;
+            return None;
+        }
     };
+    let LoginPlace { of_address, permit: login, deadline } = login;
     let begun = Box::pin(begin(shared, &access, &mut client, &packet, &parameters, deadline)).await;
     let Reached { socket, heard, server } = match begun {
         Ok(reached) => reached,
         Err(failed) => {
             drop(permit);
-            return Box::pin(fail(shared, client, &peer, failed)).await;
+            fail(shared, client, &peer, failed).await;
+            return None;
         }
     };
     let mut present = shared.metrics.lifetimes.session();
-    drop(packet);
     if !parameters.is_protocol_3() {
         present.stands(State::Unread);
-        Box::pin(splice(shared, client, socket, &heard)).await;
-        return present.ends(Ending::Unread);
+        splice(shared, client, socket, &heard).await;
+        present.ends(Ending::Unread);
+        return None;
     }
     let channel_binding = channel_binding(&access, &client, &socket);
     // Where the proxy logs in by itself, it has made sure of the server already.
@@ -145,13 +185,12 @@ async fn session(shared: &Arc<Shared>, scratch: &super::Scratch, arrival: Arriva
     let target = if by_itself { TargetSessionAttrs::Any } else { shared.upstreams.target };
     let session = Session::new(setup(shared, server, &parameters, channel_binding, target));
     let follower = Follower::new(&shared.rulings, server.number, &parameters);
-    drop((parameters, access));
     let account = Account::new(&shared.memory);
-    // Moved as a pointer: each place that it is moved through would be as large as it is.
-    let connection = Box::new(Connection::new(session, follower, client, socket, heard, account));
-    let login = LoggingIn { _permit: login, deadline, server, target };
-    let place = Place { present, permit, login };
-    run(shared, scratch, connection, place, peer).await;
+    let connection = Connection::new(session, follower, client, socket, heard, account);
+    let log = SessionLog::new(shared, present, peer);
+    let login = Some(login);
+    let running = Running { connection, log, server, target, login, deadline, permit, of_address };
+    Some(Box::new(running))
 }
 
 /// A connection to the server, on which the client is logged in where that is for the proxy to do.
@@ -235,23 +274,6 @@ fn channel_binding(access: &Access, client: &Socket, server: &Socket) -> Channel
     }
 }
 
-/// One of the sessions that there may be, counted while it lasts.
-struct Place<'a> {
-    present: Present<'a>,
-    permit: SemaphorePermit<'a>,
-    login: LoggingIn<'a>,
-}
-
-/// Until a session is logged in.
-struct LoggingIn<'a> {
-    _permit: SemaphorePermit<'a>,
-    /// When it is to be.
-    deadline: Instant,
-    server: &'a Server,
-    /// What the session finds out about the server by its login.
-    target: TargetSessionAttrs,
-}
-
 /// A replication connection has no rules.
 fn setup(
     shared: &Shared,
@@ -283,18 +305,46 @@ pub(super) fn cut(name: &[u8]) -> &[u8] {
     name.get(..NAME_BYTES).unwrap_or(name)
 }
 
-async fn run(
-    shared: &Shared,
-    scratch: &super::Scratch,
-    mut connection: Box<Connection>,
-    place: Place<'_>,
-    peer: String,
-) {
-    let Place { present, permit, login } = place;
-    let (server, target) = (login.server, login.target);
-    let mut log = SessionLog::new(shared, present, peer);
-    let running = run_to_end(shared, &mut connection, scratch, &mut log, login);
-    let end = shared.stopping.or(running).await;
+/// Runs a session to its end, or until the proxy stops.
+async fn run(shared: &Shared, scratch: &super::Scratch, running: &mut Running<'_>) -> Option<End> {
+    shared.stopping.or(run_to_end(shared, scratch, running)).await
+}
+
+/// Runs a session; that its client is not logged in in time is an end too.
+async fn run_to_end(shared: &Shared, scratch: &super::Scratch, running: &mut Running<'_>) -> End {
+    if let Some(end) = Box::pin(log_in_in_time(scratch, running)).await {
+        return end;
+    }
+    let Running { connection, log, .. } = running;
+    if shared.draining.is_said() {
+        connection.drain_after_one();
+    } else if let Some(end) = shared.draining.or(connection.run(scratch, log)).await {
+        return end;
+    } else {
+        connection.drain();
+    }
+    connection.run(scratch, log).await
+}
+
+/// Runs a session until its client is logged in, or to an end before that.
+async fn log_in_in_time(scratch: &super::Scratch, running: &mut Running<'_>) -> Option<End> {
+    let Running { connection, log, server, target, login, deadline, .. } = running;
+    let Ok(ended) = timeout_at(*deadline, connection.log_in(scratch, log)).await else {
+        return Some(End::NotLoggedIn);
+    };
+    let has_said = matches!(ended, None | Some(End::Login(LoginRefusal::Target(_))));
+    if has_said && *target != TargetSessionAttrs::Any {
+        server.has_said(*target, connection.session.attributes());
+    }
+    if ended.is_none() {
+        *login = None;
+    }
+    ended
+}
+
+/// Ends a session with the last word to its client.
+async fn finish(running: Running<'_>, end: Option<End>) {
+    let Running { connection, mut log, server, target, login, permit, of_address, .. } = running;
     log.ended(end.as_ref(), &connection.session);
     let last_word = match end {
         Some(End::Client(_)) => return,
@@ -312,38 +362,11 @@ async fn run(
     let last_word = last_word.filter(|_| connection.can_address_client());
     // The server's connection is closed here; whoever sees the end may come back at once.
     let (mut client, unsent) = connection.into_client();
-    drop((log, permit));
+    drop((log, permit, login));
     if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
-        Box::pin(close(client, last_word.as_ref())).await;
+        close(client, last_word.as_ref()).await;
     }
-}
-
-/// Runs a session; that its client is not logged in in time is an end too.
-async fn run_to_end(
-    shared: &Shared,
-    connection: &mut Connection,
-    scratch: &super::Scratch,
-    log: &mut SessionLog<'_>,
-    login: LoggingIn<'_>,
-) -> End {
-    let logged_in = timeout_at(login.deadline, connection.log_in(scratch, log)).await;
-    let Ok(ended) = logged_in else { return End::NotLoggedIn };
-    let has_said = matches!(ended, None | Some(End::Login(LoginRefusal::Target(_))));
-    if has_said && login.target != TargetSessionAttrs::Any {
-        login.server.has_said(login.target, connection.session.attributes());
-    }
-    if let Some(end) = ended {
-        return end;
-    }
-    drop(login);
-    if shared.draining.is_said() {
-        connection.drain_after_one();
-    } else if let Some(end) = shared.draining.or(connection.run(scratch, log)).await {
-        return end;
-    } else {
-        connection.drain();
-    }
-    connection.run(scratch, log).await
+    drop(of_address);
 }
 
 /// Tells a client why it gets no session.
@@ -420,14 +443,13 @@ async fn splice(shared: &Shared, mut client: Socket, mut server: Socket, heard: 
 mod tests {
     use super::*;
 
-    /// What a task takes while its session is idle. What is only for a moment is on the heap for
-    /// that moment: a future is as large as the largest of its moments.
+    /// What a task takes while its session is idle: a future is as large as the largest of its moments.
     #[test]
     fn an_idle_session_is_small() {
         fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
             size_of::<F>()
         }
         let size = size(serve);
-        assert!(size < 2560, "{size}");
+        assert!(size < 640, "{size}");
     }
 }

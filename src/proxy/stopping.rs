@@ -1,11 +1,11 @@
 //! The proxy's end, as every session waits for it.
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use tokio_util::sync::CancellationToken;
+use pin_project_lite::pin_project;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// Said once, heard by all sessions.
 ///
@@ -30,21 +30,36 @@ impl Stopping {
     }
 
     /// Runs something to its end, or until stopping is said: then there is no output.
-    pub(super) async fn or<T>(&self, running: impl Future<Output = T>) -> Option<T> {
-        let mut running = pin!(running);
-        let mut said = pin!(self.token.cancelled());
-        let mut waits = false;
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = running.as_mut().poll(cx) {
-                return Poll::Ready(Some(output));
-            }
-            if waits && !self.is_said() {
-                return Poll::Pending;
-            }
-            waits = true;
-            said.as_mut().poll(cx).map(|()| None)
-        })
-        .await
+    pub(super) fn or<F: Future>(&self, running: F) -> Or<'_, F> {
+        Or { running, said: self.token.cancelled(), stopping: self, waits: false }
+    }
+}
+
+pin_project! {
+    /// What [`Stopping::or`] gives. By hand, since an async function would keep what it runs twice.
+    pub(super) struct Or<'a, F> {
+        #[pin]
+        running: F,
+        #[pin]
+        said: WaitForCancellationFuture<'a>,
+        stopping: &'a Stopping,
+        waits: bool,
+    }
+}
+
+impl<F: Future> Future for Or<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.running.poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if *this.waits && !this.stopping.is_said() {
+            return Poll::Pending;
+        }
+        *this.waits = true;
+        this.said.poll(cx).map(|()| None)
     }
 }
 
