@@ -193,8 +193,9 @@ const GUARDED: &str = "guarded_pkey";
 pub(crate) const SCHEMA: &str = "DROP TABLE IF EXISTS guarded; \
      CREATE TABLE guarded (key bigint PRIMARY KEY, value text)";
 
-/// More than are ever opened, or as many as there are file descriptors for, two each.
-fn connections() -> u64 {
+/// The most that a proxy is given: more than are wanted, or as many as there are file descriptors for,
+/// two each.
+pub(crate) fn connections() -> u64 {
     MOST_CONNECTIONS.min(descriptors().saturating_sub(SPARE_DESCRIPTORS) / 2)
 }
 
@@ -207,7 +208,7 @@ pub(crate) fn descriptors() -> u64 {
 const MOST_CONNECTIONS: u64 = 12_000;
 
 /// For what a process opens beside its connections.
-pub(crate) const SPARE_DESCRIPTORS: u64 = 400;
+const SPARE_DESCRIPTORS: u64 = 400;
 
 /// As many rules as a large application might list.
 pub(crate) const SOME: u32 = 20;

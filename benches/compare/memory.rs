@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use crate::bench::{Bench, in_rounds};
 use crate::client::idle;
-use crate::contender::Contender;
+use crate::contender::{Contender, connections, descriptors};
 use crate::proc;
 use crate::report::Table;
 use crate::sample::Sample;
@@ -18,13 +18,20 @@ use crate::stand_in::StandIn;
 pub(crate) fn measure(bench: &Bench) -> anyhow::Result<String> {
     bench.fill()?;
     let rounds = bench.options.few_rounds();
+    let most = u16::try_from(connections())?;
+    ensure!(
+        most > BUSY,
+        "{} file descriptors for a process are too few: a proxy needs two for each client",
+        descriptors()
+    );
+    let count = bench.options.idle.min(most.saturating_sub(FIRST));
     let mut proxies = bench.options.wanted(&Contender::ALL);
     proxies.retain(|it| *it != Contender::Direct);
     let name = |it: &Contender| format!("memory, {}", it.name());
-    let measured =
-        in_rounds(rounds, &proxies, name, |it| Ok((idle_kib(bench, *it)?, busy_kib(bench, *it)?)))?;
-    let heads =
-        [format!("{} idle, KiB each", bench.options.idle), format!("{BUSY} busy, KiB each")];
+    let measured = in_rounds(rounds, &proxies, name, |it| {
+        Ok((idle_kib(bench, *it, count)?, busy_kib(bench, *it)?))
+    })?;
+    let heads = [format!("{count} idle, KiB each"), format!("{BUSY} busy, KiB each")];
     let mut table = Table::new(&[""], &heads);
     for (contender, kib) in proxies.iter().zip(&measured) {
         let idle: Sample = kib.iter().map(|it| it.0).collect();
@@ -38,16 +45,16 @@ pub(crate) fn measure(bench: &Bench) -> anyhow::Result<String> {
 }
 
 /// Beyond the first few, which also bring in code and tables that all share.
-fn idle_kib(bench: &Bench, contender: Contender) -> anyhow::Result<f64> {
+fn idle_kib(bench: &Bench, contender: Contender, count: u16) -> anyhow::Result<f64> {
     let server = StandIn::start()?;
     let running = contender.start(&bench.programs, server.address)?;
     let pid = running.pid().context("only a proxy's memory can be measured")?;
-    let first = idle(running.address, FIRST)?;
+    let first = idle(running.address, FIRST.into())?;
     let before = proc::resident_memory(pid)?;
-    let rest = idle(running.address, bench.options.idle.into())?;
+    let rest = idle(running.address, count.into())?;
     let after = proc::resident_memory(pid)?;
     drop((first, rest));
-    Ok((after - before) / f64::from(bench.options.idle))
+    Ok((after - before) / f64::from(count))
 }
 
 /// The most that is in use while many clients run, less the most while few do, for each one more.
@@ -78,7 +85,7 @@ fn busy_kib(bench: &Bench, contender: Contender) -> anyhow::Result<f64> {
     Ok((most_with(BUSY)? - few) / f64::from(BUSY - FEW))
 }
 
-const FIRST: usize = 20;
+const FIRST: u16 = 20;
 
 /// Clients that run one transaction behind the other.
 pub(crate) const BUSY: u16 = 200;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::{Figure, columns};
 use crate::bench::{Bench, cpu_of, in_rounds};
 use crate::client::{Client, idle};
-use crate::contender::{Contender, Running, SPARE_DESCRIPTORS, descriptors};
+use crate::contender::{Contender, Running, connections, descriptors};
 use crate::plot::Scale;
 use crate::stand_in::StandIn;
 
@@ -24,9 +24,8 @@ struct Cost {
 pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let mut proxies = bench.options.wanted(&Contender::PLAIN);
     proxies.retain(|it| *it != Contender::Direct);
-    let most = descriptors().saturating_sub(SPARE_DESCRIPTORS) / 2;
     // The busy ones of the last measurement may not be gone yet.
-    let most = u32::try_from(most)?.saturating_sub(2 * BUSY);
+    let most = u32::try_from(connections())?.saturating_sub(2 * BUSY);
     let mut counts = CLIENTS.map(|count| count.min(most)).to_vec();
     counts.dedup();
     let name = |it: &Contender| format!("clients, {}", it.name());
