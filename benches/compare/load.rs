@@ -186,6 +186,9 @@ fn verdicts(all: &[(u16, Vec<Loads>)]) -> String {
         if *clients > 1 {
             let found = find(none).and_then(|it| references.throughput(it));
             row("no rules: throughput / the better's", found, Wanted::AtLeast(1.0));
+        } else {
+            let found = find(none).and_then(|it| references.added(it));
+            row("no rules: p50 added / the lower's", found, Wanted::AtMost(1.0));
         }
         let found = find(none).and_then(|it| references.cpu(it));
         row("no rules: CPU / PgBouncer's", found, Wanted::AtMost(1.0));

@@ -39,14 +39,14 @@ pub(super) fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         figure(
             "depth-time",
             "Time of an INSERT by depth of its pipeline",
-            "us per INSERT, with its part of BEGIN and ROLLBACK",
+            "us per INSERT, BEGIN and ROLLBACK included",
             Scale::Logarithmic,
             columns(&cases, &measured, |it| Some(it.0)),
         ),
         figure(
             "depth-memory",
             "Memory of the proxy by depth of a pipeline",
-            "the most in use, KiB beyond what one connection takes",
+            "KiB at most, beyond an idle connection",
             Scale::Linear,
             columns(&cases, &measured, |it| it.1),
         ),
