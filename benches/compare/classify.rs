@@ -1,34 +1,36 @@
 //! What reading an INSERT's text costs: from scratch, and where the session remembers it.
 
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::time::Instant;
 
 use pgabsorb::sql::{Encoding, Memo, Syntax, classify};
 
+use crate::bench::in_rounds;
 use crate::options::Options;
+use crate::report::Table;
 use crate::sample::Sample;
 
 /// Measures each text, and prints the table.
 pub(crate) fn measure(options: &Options) -> anyhow::Result<String> {
-    let mut text = format!(
-        "Reading an INSERT: nanoseconds, medians of {} rounds (ranges)\n\n\
-         | | bytes | from scratch | remembered |\n|---|--:|--:|--:|\n",
-        options.rounds
-    );
-    for (name, insert) in INSERTS {
-        let (mut scratch, mut remembered) = (Sample::default(), Sample::default());
+    let name = |(name, _): &(&str, &str)| format!("classify, {name}");
+    let measured = in_rounds(options.rounds, &INSERTS, name, |(_, insert)| {
         let mut memo = Memo::default();
-        for _ in 0..options.rounds {
-            scratch.push(nanoseconds(|| drop(black_box(classify(insert.as_bytes(), SYNTAX)))));
-            remembered.push(nanoseconds(|| {
-                drop(black_box(memo.classify(insert.as_bytes(), SYNTAX)));
-            }));
-        }
-        let bytes = insert.len();
-        writeln!(text, "| {name} | {bytes} | {} | {} |", scratch.show(0), remembered.show(0))?;
+        let scratch = nanoseconds(|| drop(black_box(classify(insert.as_bytes(), SYNTAX))));
+        let remembered = nanoseconds(|| drop(black_box(memo.classify(insert.as_bytes(), SYNTAX))));
+        Ok((scratch, remembered))
+    })?;
+    let mut table = Table::new(&[""], &["bytes", "from scratch", "remembered"]);
+    for ((name, insert), times) in INSERTS.iter().zip(&measured) {
+        let scratch: Sample = times.iter().map(|it| it.0).collect();
+        let remembered: Sample = times.iter().map(|it| it.1).collect();
+        let bytes = insert.len().to_string();
+        table.row(&[(*name).to_owned(), bytes, scratch.show(0), remembered.show(0)]);
     }
-    Ok(text)
+    Ok(format!(
+        "Reading an INSERT: nanoseconds, medians of {} rounds (ranges)\n\n{}",
+        options.rounds,
+        table.text()
+    ))
 }
 
 fn nanoseconds(mut call: impl FnMut()) -> f64 {

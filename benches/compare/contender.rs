@@ -12,46 +12,65 @@ use crate::needs::Programs;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
     Direct,
-    /// pgabsorb with an empty list of rules.
-    Pgabsorb,
-    /// pgabsorb with rules for constraints that nothing violates.
-    PgabsorbRules,
-    /// pgabsorb with a rule for the key of the table that transactions insert into.
-    PgabsorbGuards,
-    /// pgabsorb with a rule that rewrites what is loaded into a table.
-    PgabsorbRewrites,
+    Pgabsorb(Rules),
     PgBouncer,
     HaProxy,
 }
 
+/// What rules pgabsorb has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rules {
+    None,
+    /// So many, for constraints that nothing violates.
+    Unmatched(u32),
+    /// So many; the last lists the key of the table `guarded`.
+    React(u32),
+    /// One, which lists the same key and rewrites what is inserted.
+    Rewrite,
+}
+
 impl Contender {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Direct, Self::Pgabsorb, Self::PgabsorbRules, Self::PgBouncer, Self::HaProxy];
+    /// Those of the load.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Direct,
+        Self::Pgabsorb(Rules::None),
+        Self::Pgabsorb(Rules::Unmatched(SOME)),
+        Self::Pgabsorb(Rules::Unmatched(MANY)),
+        Self::PgBouncer,
+        Self::HaProxy,
+    ];
+
+    /// Those of all parts in which rules cannot matter.
+    pub(crate) const PLAIN: [Self; 4] =
+        [Self::Direct, Self::Pgabsorb(Rules::None), Self::PgBouncer, Self::HaProxy];
 
     /// The name on the command line.
     pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Direct => "direct",
-            Self::Pgabsorb => "pgabsorb",
-            Self::PgabsorbRules => "pgabsorb-rules",
-            Self::PgabsorbGuards => "pgabsorb-guards",
-            Self::PgabsorbRewrites => "pgabsorb-rewrites",
+            Self::Pgabsorb(_) => "pgabsorb",
             Self::PgBouncer => "pgbouncer",
             Self::HaProxy => "haproxy",
         }
     }
 
     /// The name in the tables.
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> String {
         match self {
-            Self::Direct => "direct",
-            Self::Pgabsorb => "pgabsorb, no rules",
-            Self::PgabsorbRules => "pgabsorb, no rule matches",
-            Self::PgabsorbGuards => "pgabsorb, a rule guards",
-            Self::PgabsorbRewrites => "pgabsorb, a rule rewrites",
-            Self::PgBouncer => "PgBouncer, session mode",
-            Self::HaProxy => "HAProxy, mode tcp",
+            Self::Direct => "direct".to_owned(),
+            Self::Pgabsorb(Rules::None) => "pgabsorb, no rules".to_owned(),
+            Self::Pgabsorb(Rules::Unmatched(count)) => {
+                format!("pgabsorb, {count} rules, none matches")
+            }
+            Self::Pgabsorb(Rules::React(_)) => "pgabsorb, a rule reacts".to_owned(),
+            Self::Pgabsorb(Rules::Rewrite) => "pgabsorb, a rule rewrites".to_owned(),
+            Self::PgBouncer => "PgBouncer, session mode".to_owned(),
+            Self::HaProxy => "HAProxy, mode tcp".to_owned(),
         }
+    }
+
+    pub(crate) fn is_pgabsorb(self) -> bool {
+        matches!(self, Self::Pgabsorb(_))
     }
 
     pub(crate) fn is_proxy(self) -> bool {
@@ -90,12 +109,29 @@ impl Contender {
         match self {
             Self::PgBouncer => pgbouncer(listen, server),
             Self::HaProxy => haproxy(listen, server),
-            Self::PgabsorbRules => pgabsorb(listen, server) + &rules(),
-            Self::PgabsorbGuards => pgabsorb(listen, server) + GUARDING,
-            Self::PgabsorbRewrites => pgabsorb(listen, server) + REWRITING,
-            _ => pgabsorb(listen, server),
+            Self::Pgabsorb(rules) => pgabsorb(listen, server) + &rules.text(),
+            Self::Direct => String::new(),
         }
     }
+}
+
+impl Rules {
+    fn text(self) -> String {
+        let unmatched = |count| {
+            let rule = |number| rule(&format!("nothing_{number}_key"));
+            (0..count).map(rule).collect::<String>()
+        };
+        match self {
+            Self::None => String::new(),
+            Self::Unmatched(count) => unmatched(count),
+            Self::React(count) => unmatched(count.saturating_sub(1)) + &rule(GUARDED),
+            Self::Rewrite => rule(GUARDED) + "strategy = \"rewrite\"\n",
+        }
+    }
+}
+
+fn rule(constraint: &str) -> String {
+    format!("[[rule]]\nid = \"{constraint}\"\nconstraint = \"{constraint}\"\n")
 }
 
 /// A contender that takes connections, until it is dropped.
@@ -112,19 +148,15 @@ impl Running {
 }
 
 fn pgabsorb(listen: SocketAddr, server: SocketAddr) -> String {
+    let connections = connections();
     format!(
         "[proxy]\nlisten = \"{listen}\"\nupstream = \"{server}\"\n\
-         [limits]\nconnections = {CONNECTIONS}\n"
+         [limits]\nconnections = {connections}\n"
     )
 }
 
-fn rules() -> String {
-    let rule =
-        |number| format!("[[rule]]\nid = \"r{number}\"\nconstraint = \"nothing_{number}_key\"\n");
-    (1..=RULES).map(rule).collect()
-}
-
 fn pgbouncer(listen: SocketAddr, server: SocketAddr) -> String {
+    let connections = connections();
     format!(
         "[databases]\n\
          postgres = host={} port={} dbname=postgres user=postgres\n\
@@ -134,8 +166,8 @@ fn pgbouncer(listen: SocketAddr, server: SocketAddr) -> String {
          unix_socket_dir =\n\
          auth_type = any\n\
          pool_mode = session\n\
-         max_client_conn = {CONNECTIONS}\n\
-         default_pool_size = {CONNECTIONS}\n\
+         max_client_conn = {connections}\n\
+         default_pool_size = {connections}\n\
          ignore_startup_parameters = extra_float_digits\n",
         server.ip(),
         server.port(),
@@ -145,21 +177,41 @@ fn pgbouncer(listen: SocketAddr, server: SocketAddr) -> String {
 }
 
 fn haproxy(listen: SocketAddr, server: SocketAddr) -> String {
+    let connections = connections();
     format!(
-        "global\n    maxconn {CONNECTIONS}\n\
-         defaults\n    mode tcp\n    maxconn {CONNECTIONS}\n    timeout connect 10s\n    \
+        "global\n    maxconn {connections}\n\
+         defaults\n    mode tcp\n    maxconn {connections}\n    timeout connect 10s\n    \
          timeout client 1h\n    timeout server 1h\n\
          listen postgres\n    bind {listen}\n    server postgres {server}\n"
     )
 }
 
-const GUARDING: &str = "[[rule]]\nid = \"guarded\"\nconstraint = \"guarded_pkey\"\n";
+/// The key that rules list where they list one.
+const GUARDED: &str = "guarded_pkey";
 
-const REWRITING: &str =
-    "[[rule]]\nid = \"loads\"\nconstraint = \"loads_pkey\"\nstrategy = \"rewrite\"\n";
+/// The table of that key.
+pub(crate) const SCHEMA: &str = "DROP TABLE IF EXISTS guarded; \
+     CREATE TABLE guarded (key bigint PRIMARY KEY, value text)";
 
-/// More than are ever opened.
-const CONNECTIONS: u32 = 4000;
+/// The most that a proxy is given: more than are wanted, or as many as there are file descriptors for,
+/// two each.
+pub(crate) fn connections() -> u64 {
+    MOST_CONNECTIONS.min(descriptors().saturating_sub(SPARE_DESCRIPTORS) / 2)
+}
 
-/// As many as a large application might list.
-const RULES: u32 = 20;
+/// How many files a process may have open.
+pub(crate) fn descriptors() -> u64 {
+    // Where the limit cannot be read the proxies say what they lack.
+    rlimit::Resource::NOFILE.get_soft().unwrap_or(u64::MAX)
+}
+
+const MOST_CONNECTIONS: u64 = 12_000;
+
+/// For what a process opens beside its connections.
+const SPARE_DESCRIPTORS: u64 = 400;
+
+/// As many rules as a large application might list.
+pub(crate) const SOME: u32 = 20;
+
+/// As many as nobody lists.
+pub(crate) const MANY: u32 = 10_000;

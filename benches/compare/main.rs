@@ -4,34 +4,43 @@
 //! through every contender in turn, round after round, and prints tables of medians and ranges.
 //! docs/performance.md says how to read them. Only ratios within one run mean anything.
 
+mod bench;
 mod bulk;
 mod classify;
+mod client;
+mod connections;
 mod contender;
-mod idle;
+mod insert;
 mod keeper;
 mod load;
+mod memory;
 mod needs;
 mod options;
+mod output;
+mod plot;
 mod proc;
 mod report;
 mod sample;
+mod scale;
 mod stand_in;
 mod transaction;
+mod transfer;
 
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode};
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use pgabsorb::cli::throwaway::{Options as ServerOptions, Throwaway};
 
-use contender::Contender;
-use load::Loads;
-use needs::Programs;
+use bench::Bench;
 use options::{Options, Part};
+use output::Output;
+use rlimit::Resource;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    match run(Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("compare: {error:#}");
@@ -40,72 +49,53 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> anyhow::Result<()> {
-    let contenders = options.contenders()?;
-    let programs = Programs::find_or_install()?;
-    raise_descriptor_limit()?;
-    println!("{}", report::machine(&programs));
-    if options.measures(Part::Load) {
-        println!("{}", report::loads(options, &measure_loads(options, &contenders, &programs)?));
-    }
-    if options.measures(Part::Idle) {
-        let proxies = contenders.iter().filter(|contender| contender.is_proxy());
-        let costs = proxies
-            .map(|&contender| Ok((contender, idle::measure(contender, &programs, options.idle)?)))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        println!("{}", report::idle(options, &costs));
-    }
-    if options.measures(Part::Transaction) {
-        println!("{}", transaction::measure(options, &programs)?);
-    }
-    if options.measures(Part::Classify) {
-        println!("{}", classify::measure(options)?);
-    }
-    if options.measures(Part::Bulk) {
-        println!("{}", bulk::measure(options, &programs)?);
+fn run(options: Options) -> anyhow::Result<()> {
+    options.check()?;
+    let parts = options.parts();
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
+    let output = Output::new(&options.output, Some(page).filter(|_| options.write));
+    output.check(&parts.iter().map(|it| it.name()).collect::<Vec<_>>())?;
+    raise_descriptor_limit().context("more file descriptors")?;
+    let bench = Bench::start(options)?;
+    for part in parts {
+        let machine = report::machine(&bench.programs);
+        let began = Instant::now();
+        let tables = measure(part, &bench, &output).with_context(|| part.name())?;
+        let load = report::load_average();
+        let legend = if tables.contains("**") { LEGEND } else { "" };
+        let text = format!("{machine}, {load} at the end.\n\n{}\n{legend}", tables.trim_end());
+        println!("## {}\n\n{text}", part.name());
+        eprintln!("{} took {:.0?}", part.name(), began.elapsed());
+        output.text(&part.name(), &text)?;
     }
     Ok(())
 }
 
-fn measure_loads(
-    options: &Options,
-    contenders: &[Contender],
-    programs: &Programs,
-) -> anyhow::Result<Vec<(Contender, Loads)>> {
-    let settings = ServerOptions::default()
-        .setting("max_connections", &(options.clients + SPARE_CONNECTIONS).to_string())
-        .setting("shared_buffers", "256MB");
-    let server = Throwaway::start(&settings)?;
-    load::prepare(programs, server.address())?;
-    let mut results: Vec<_> =
-        contenders.iter().map(|&contender| (contender, Loads::default())).collect();
-    for round in 1..=options.rounds {
-        for (contender, loads) in &mut results {
-            let load = load::measure(*contender, programs, options, server.address())
-                .with_context(|| format!("{}, round {round}", contender.name()))?;
-            eprintln!("round {round}: {:<24} {load}", contender.name());
-            loads.push(load);
-        }
+fn measure(part: Part, bench: &Bench, output: &Output) -> anyhow::Result<String> {
+    match part {
+        Part::Load => load::measure(bench),
+        Part::Memory => memory::measure(bench),
+        Part::Connections => connections::measure(bench),
+        Part::Transfer => transfer::measure(bench),
+        Part::Insert => insert::measure(bench),
+        Part::Transaction => transaction::measure(bench),
+        Part::Bulk => bulk::measure(bench),
+        Part::Classify => classify::measure(&bench.options),
+        Part::Scale => scale::measure(bench, output),
     }
-    Ok(results)
 }
 
-/// Starts this program anew with room for the idle connections, which it holds at both ends and
-/// every proxy in the middle; a limit can only be changed by a shell or with unsafe code.
-fn raise_descriptor_limit() -> anyhow::Result<()> {
-    if proc::descriptor_limit()? >= DESCRIPTORS || std::env::var_os(RAISED).is_some() {
-        return Ok(());
-    }
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", RAISE, &DESCRIPTORS.to_string()]).arg(std::env::current_exe()?);
-    Err(shell.args(std::env::args_os().skip(1)).env(RAISED, "1").exec())
-        .context("starting with more file descriptors")
+/// The proxies inherit it. Root may have more than it was given, and others what there is: the curve by
+/// clients is the shorter then, and says so.
+fn raise_descriptor_limit() -> io::Result<()> {
+    let (_, hard) = Resource::NOFILE.get()?;
+    Resource::NOFILE
+        .set(DESCRIPTORS, hard.max(DESCRIPTORS))
+        .or_else(|_| rlimit::increase_nofile_limit(DESCRIPTORS).map(drop))
 }
 
-/// Connections of the server beside those of the load: pgbench's own and the superuser's.
-const SPARE_CONNECTIONS: usize = 20;
+/// Enough for ten thousand idle connections at both ends of this process.
+const DESCRIPTORS: u64 = 24_400;
 
-/// Enough for the default number of idle connections, twice.
-const DESCRIPTORS: u64 = 8192;
-const RAISED: &str = "PGABSORB_COMPARE_RAISED";
-const RAISE: &str = r#"ulimit -n "$0" 2>/dev/null || ulimit -n "$(ulimit -Hn)"; exec "$@""#;
+/// Below the tables of a part in which something is bold.
+const LEGEND: &str = "\n**Bold**: a loss, a ratio on the wrong side of what is wanted.\n";

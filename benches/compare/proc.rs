@@ -15,20 +15,21 @@ pub(crate) fn cpu_time(pid: u32) -> anyhow::Result<Duration> {
     Ok(TICK * u32::try_from(ticks.iter().sum::<u64>())?)
 }
 
-/// The memory that a process has in use (`VmRSS`), in bytes.
-pub(crate) fn resident_memory(pid: u32) -> anyhow::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_ascii_whitespace().next());
-    Ok(kilobytes.context("/proc/PID/status has no VmRSS")?.parse::<u64>()? * 1024)
+/// The memory that a process has in use (`VmRSS`), in KiB.
+pub(crate) fn resident_memory(pid: u32) -> anyhow::Result<f64> {
+    kilobytes(pid, "VmRSS:")
 }
 
-/// How many files this process, and those that it starts, may have open.
-pub(crate) fn descriptor_limit() -> anyhow::Result<u64> {
-    let limits = fs::read_to_string("/proc/self/limits")?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    let soft = line.and_then(|line| line.split_ascii_whitespace().next());
-    Ok(soft.context("/proc/self/limits has no open files")?.parse().unwrap_or(u64::MAX))
+/// The most memory that a process has had in use (`VmHWM`), in KiB.
+pub(crate) fn peak_memory(pid: u32) -> anyhow::Result<f64> {
+    kilobytes(pid, "VmHWM:")
+}
+
+fn kilobytes(pid: u32, field: &str) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kilobytes = line.and_then(|line| line.split_ascii_whitespace().next());
+    Ok(kilobytes.with_context(|| format!("/proc/PID/status has no {field}"))?.parse()?)
 }
 
 /// The unit of `/proc/PID/stat`: `USER_HZ` is 100 on every architecture that this runs on.

@@ -1,84 +1,61 @@
-//! The tables.
+//! The tables, and what is said above them.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::{fs, thread};
 
-use crate::contender::Contender;
-use crate::load::Loads;
 use crate::needs::Programs;
-use crate::options::Options;
-use crate::sample::Sample;
 
-/// The machine's kind, how busy it is already, and the versions of what is compared.
+/// A table in markdown: columns of labels, and of figures, which are aligned to the right.
+pub(crate) struct Table(String);
+
+impl Table {
+    pub(crate) fn new(labels: &[&str], figures: &[impl AsRef<str>]) -> Self {
+        let figure = |it: &_| AsRef::<str>::as_ref(it).to_owned();
+        let heads: Vec<_> =
+            labels.iter().map(|it| (*it).to_owned()).chain(figures.iter().map(figure)).collect();
+        let mut table = Self(String::new());
+        table.row(&heads);
+        let (left, right) = ("---|".repeat(labels.len()), "--:|".repeat(figures.len()));
+        let _infallible = writeln!(table.0, "|{left}{right}");
+        table
+    }
+
+    pub(crate) fn row(&mut self, cells: &[String]) {
+        let _infallible = writeln!(self.0, "| {} |", cells.join(" | "));
+    }
+
+    pub(crate) fn text(self) -> String {
+        self.0
+    }
+}
+
+/// The machine's kind, how busy it is, the commit, and the versions of what is compared.
 pub(crate) fn machine(programs: &Programs) -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let kernel = kernel.split('-').next().unwrap_or_default().trim();
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "{cores} cores, Linux {kernel}, load average {load} at the start; {}; {}; {}\n",
-        version(&programs.pgbench, "--version"),
-        version(&programs.pgbouncer, "--version"),
-        version(&programs.haproxy, "-v"),
+        "{cores} cores, Linux {kernel}; commit {}; {}; {}; {}; load average {} at the start",
+        first_line(Path::new("git"), &["rev-parse", "--short", "HEAD"]),
+        first_line(&programs.pgbench, &["--version"]),
+        first_line(&programs.pgbouncer, &["--version"]),
+        first_line(&programs.haproxy, &["-v"]),
+        load_average(),
     )
 }
 
-fn version(program: &Path, argument: &str) -> String {
-    let output = Command::new(program).arg(argument).output();
+/// Of the last minute.
+pub(crate) fn load_average() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
+}
+
+fn first_line(program: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
     let text =
         output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned()).unwrap_or_default();
-    let line = text.lines().next().unwrap_or_default();
+    let line = text.lines().next().unwrap_or("unknown");
     line.split(" - ").next().unwrap_or_default().to_owned()
-}
-
-/// Throughput, latency and CPU time under load.
-pub(crate) fn loads(options: &Options, results: &[(Contender, Loads)]) -> String {
-    let reference = results.iter().find(|(contender, _)| *contender == Contender::PgBouncer);
-    let mut text = format!(
-        "`pgbench -S -M prepared -c {} -j 1 -T {}`: medians of {} rounds (ranges)\n\n\
-         | | transactions/s | latency, ms | proxy CPU, us/transaction | throughput / PgBouncer's \
-         | CPU / PgBouncer's |\n|---|--:|--:|--:|--:|--:|\n",
-        options.clients, options.seconds, options.rounds
-    );
-    for (contender, loads) in results {
-        let of_reference = |quantity: fn(&Loads) -> &Sample| {
-            let reference = reference.and_then(|(_, loads)| quantity(loads).median());
-            ratio(quantity(loads).median(), reference)
-        };
-        let _infallible = writeln!(
-            text,
-            "| {} | {} | {} | {} | {} | {} |",
-            contender.name(),
-            loads.transactions_per_second.show(0),
-            loads.latency_ms.show(3),
-            loads.cpu_us.show(1),
-            of_reference(|loads| &loads.transactions_per_second),
-            of_reference(|loads| &loads.cpu_us),
-        );
-    }
-    text
-}
-
-/// Memory per idle connection.
-pub(crate) fn idle(options: &Options, costs: &[(Contender, f64)]) -> String {
-    let mut text = format!(
-        "Resident memory per idle connection, {} connections to a stand-in server\n\n\
-         | | KiB |\n|---|--:|\n",
-        options.idle
-    );
-    for (contender, bytes) in costs {
-        let _infallible = writeln!(text, "| {} | {:.1} |", contender.name(), bytes / 1024.0);
-    }
-    text
-}
-
-/// How many times the reference a value is, for a table.
-pub(crate) fn ratio(value: Option<f64>, reference: Option<f64>) -> String {
-    match (value, reference) {
-        (Some(value), Some(reference)) => format!("{:.2}", value / reference),
-        _ => "-".to_owned(),
-    }
 }

@@ -1,19 +1,13 @@
 //! What the savepoint around an INSERT costs: transactions of INSERTs without duplicates, through
 //! pgabsorb with and without a rule that guards them, and with savepoints of the client's own.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::net::SocketAddr;
+use std::time::Duration;
 
-use anyhow::Context as _;
-use pgabsorb::cli::throwaway::{Options as ServerOptions, Throwaway};
-
-use crate::contender::Contender;
-use crate::load::{number, pgbench};
-use crate::needs::Programs;
-use crate::options::Options;
-use crate::report::ratio;
-use crate::sample::Sample;
+use crate::bench::{Bench, in_rounds, number};
+use crate::contender::{Contender, Rules, SCHEMA};
+use crate::report::Table;
+use crate::sample::{Sample, Wanted, mark, ratio};
 
 /// Who inserts how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +33,8 @@ impl Way {
 
     fn contender(self) -> Contender {
         match self {
-            Self::Guarded => Contender::PgabsorbGuards,
-            Self::Plain | Self::OwnSavepoints => Contender::Pgabsorb,
+            Self::Guarded => Contender::Pgabsorb(Rules::React(1)),
+            Self::Plain | Self::OwnSavepoints => Contender::Pgabsorb(Rules::None),
         }
     }
 
@@ -55,68 +49,53 @@ impl Way {
 }
 
 /// Measures each way in each of pgbench's protocols, and prints the table.
-pub(crate) fn measure(options: &Options, programs: &Programs) -> anyhow::Result<String> {
-    let server = Throwaway::start(&ServerOptions::default())?;
-    let directory = tempfile::tempdir()?;
-    let script = |way: Way| directory.path().join(format!("{way:?}.sql"));
-    for way in Way::ALL {
-        fs::write(script(way), way.script())?;
+pub(crate) fn measure(bench: &Bench) -> anyhow::Result<String> {
+    bench.sql(SCHEMA)?;
+    let cases: Vec<_> =
+        PROTOCOLS.into_iter().flat_map(|it| Way::ALL.map(|way| (it, way))).collect();
+    let name = |(protocol, way): &(&str, Way)| format!("{protocol}, {}", way.name());
+    let measured = in_rounds(bench.options.rounds, &cases, name, |(protocol, way)| {
+        latency(bench, way.contender(), protocol, &way.script(), bench.options.short())
+    })?;
+    let samples: Vec<Sample> = measured.into_iter().map(|it| it.into_iter().collect()).collect();
+    let mut table = Table::new(&["pgbench -M", ""], &["us", "/ no rules"]);
+    for ((protocol, way), sample) in cases.iter().zip(&samples) {
+        let plain = cases.iter().position(|it| *it == (*protocol, Way::Plain));
+        let plain = plain.and_then(|place| samples.get(place)?.median());
+        let wanted = Some(Wanted::AtMost(1.25)).filter(|_| *way == Way::Guarded);
+        let of_plain = mark(ratio(sample.median(), plain), wanted);
+        table.row(&[(*protocol).to_owned(), way.name().to_owned(), sample.show(1), of_plain]);
     }
-    let schema = directory.path().join("schema.sql");
-    fs::write(&schema, SCHEMA)?;
-    pgbench(programs, server.address(), &["-n", "-t", "1", "-f", &schema.to_string_lossy()])?;
+    Ok(format!(
+        "Transactions of {INSERTS} INSERTs through pgabsorb at one client, `-T {}`: microseconds of an \
+         INSERT, medians of {} rounds (ranges); wanted is at most 1.25\n\n{}",
+        bench.options.short().as_secs(),
+        bench.options.rounds,
+        table.text()
+    ))
+}
 
-    let cases = PROTOCOLS.into_iter().flat_map(|it| Way::ALL.map(|way| (it, way)));
-    let mut samples: Vec<_> = cases.map(|case| (case, Sample::default())).collect();
-    for round in 1..=options.rounds {
-        for ((protocol, way), sample) in &mut samples {
-            let script = script(*way);
-            let latency = latency(
-                *way,
-                protocol,
-                &script.to_string_lossy(),
-                programs,
-                options,
-                server.address(),
-            )
-            .with_context(|| format!("{}, {protocol}, round {round}", way.name()))?;
-            eprintln!("round {round}: {protocol:<8} {:<34} {latency:.1} us", way.name());
-            sample.push(latency);
-        }
-    }
-    Ok(table(options, &samples))
+/// Microseconds of one guarded INSERT of a transaction in which nothing is a duplicate.
+pub(crate) fn guarded(bench: &Bench, contender: Contender, time: Duration) -> anyhow::Result<f64> {
+    latency(bench, contender, "prepared", &Way::Guarded.script(), time)
 }
 
 /// Microseconds of one INSERT.
 fn latency(
-    way: Way,
+    bench: &Bench,
+    contender: Contender,
     protocol: &str,
     script: &str,
-    programs: &Programs,
-    options: &Options,
-    server: SocketAddr,
+    time: Duration,
 ) -> anyhow::Result<f64> {
-    let running = way.contender().start(programs, server)?;
-    let seconds = options.seconds.to_string();
-    let arguments = ["-n", "-M", protocol, "-c", "1", "-f", script, "-T", &seconds];
-    let report = pgbench(programs, running.address, &arguments)?;
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("script.sql");
+    fs::write(&file, script)?;
+    let running = bench.run(contender)?;
+    let seconds = time.as_secs().to_string();
+    let arguments = ["-M", protocol, "-c", "1", "-f", &file.to_string_lossy(), "-T", &seconds];
+    let report = bench.pgbench(running.address, &arguments)?;
     Ok(number(&report, "latency average = ")? * 1e3 / f64::from(INSERTS))
-}
-
-fn table(options: &Options, samples: &[((&str, Way), Sample)]) -> String {
-    let mut text = format!(
-        "Transactions of {INSERTS} INSERTs at one client, `-T {}`: microseconds of an INSERT, \
-         medians of {} rounds (ranges)\n\n\
-         | pgbench -M | | us | / no rules |\n|---|---|--:|--:|\n",
-        options.seconds, options.rounds
-    );
-    for ((protocol, way), sample) in samples {
-        let plain = samples.iter().find(|(case, _)| *case == (*protocol, Way::Plain));
-        let of_plain = ratio(sample.median(), plain.and_then(|(_, plain)| plain.median()));
-        let _infallible =
-            writeln!(text, "| {protocol} | {} | {} | {of_plain} |", way.name(), sample.show(1));
-    }
-    text
 }
 
 const PROTOCOLS: [&str; 3] = ["simple", "extended", "prepared"];
@@ -126,5 +105,3 @@ const INSERTS: u8 = 50;
 
 const INSERT: &str =
     "\\set key random(1, 1000000000000000)\nINSERT INTO guarded VALUES (:key, 'value');\n";
-
-const SCHEMA: &str = "CREATE TABLE guarded (key bigint PRIMARY KEY, value text);\n";

@@ -61,6 +61,9 @@ mod check;
 // What is said of a statement is what the proxy does with it.
 mod explain;
 
+// The comparison of proxies judges what it has measured rightly, and fills its page.
+mod compare;
+
 // Editors complete and check the rules file by its schema.
 mod schema;
 

@@ -41,6 +41,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlparser::", &["sql"]),
     // PostgreSQL's own parser is what tests/grammar holds `sql` against.
     ("pg_query::", &[]),
+    // benches/compare alone draws.
+    ("plotters::", &[]),
     ("futures_util::", &["proxy"]),
     ("pgwire::", &["wire"]),
     ("toml::", &["config"]),
