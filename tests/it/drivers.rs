@@ -7,6 +7,7 @@ mod migrations;
 mod orms;
 mod page;
 mod poolers;
+mod servers;
 mod stage;
 mod table;
 mod tokio_postgres;
@@ -113,6 +114,11 @@ fn libpq() {
 }
 
 #[test]
+fn libpqxx() {
+    run("libpqxx", "bash", &[], &["with_libpqxx.sh"]);
+}
+
+#[test]
 fn sqlx() {
     run("sqlx", "bash", &[], &["with_rust.sh", "sqlx"]);
 }
@@ -125,8 +131,8 @@ fn diesel() {
 /// Runs a driver's script, and holds the page against what it printed.
 fn run(driver: &str, interpreter: impl AsRef<Path>, options: &[&str], script: &[&str]) {
     let mut command = command(interpreter, options, script);
-    if let Some((place, mode)) = poolers::asked_for() {
-        return poolers::tell(driver, place, mode, &mut command);
+    if let Some(asked) = poolers::asked_for() {
+        return poolers::tell(driver, asked, poolers::script(&mut command));
     }
     let stage = Stage::new();
     let printed = stage.run(&mut command);

@@ -2,7 +2,8 @@
 //! database of its own, and prints what came of each step. Only what a duplicate decides is different.
 
 use std::net::SocketAddr;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::orms::DJANGO;
 use super::{command, python};
@@ -15,14 +16,24 @@ fn of_django() {
     if !server_has(14, DJANGO) {
         return;
     }
-    compare("with_django_migrations.py", "", DJANGO_DIFFERS);
+    compare(&python(), "with_django_migrations.py", "", DJANGO_DIFFERS);
 }
 
 #[test]
 fn of_alembic() {
     for driver in ["psycopg", "psycopg2"] {
-        compare("with_alembic.py", driver, ALEMBIC_DIFFERS);
+        compare(&python(), "with_alembic.py", driver, ALEMBIC_DIFFERS);
     }
+}
+
+#[test]
+fn of_typeorm() {
+    compare("node".as_ref(), "with_typeorm_migrations.js", "", TYPEORM_DIFFERS);
+}
+
+#[test]
+fn of_sequelize() {
+    compare("node".as_ref(), "with_sequelize_migrations.js", "", SEQUELIZE_DIFFERS);
 }
 
 /// What is said through the proxy, and past it.
@@ -43,13 +54,31 @@ const ALEMBIC_DIFFERS: Differs<'_> = &[
     ("rows behind it: a same; b same; c same; d again", "rows behind it: a same; b same; c same"),
 ];
 
-fn compare(script: &str, driver: &str, differs: Differs<'_>) {
+const TYPEORM_DIFFERS: Differs<'_> = &[
+    ("rows that are there: done", "rows that are there: 23505"),
+    (
+        "version behind it: Rows1000000000002; Tables1000000000001",
+        "version behind it: Tables1000000000001",
+    ),
+    ("rows behind it: a same; b same; c same; d again", "rows behind it: a same; b same; c same"),
+];
+
+const SEQUELIZE_DIFFERS: Differs<'_> = &[
+    ("rows that are there: done", "rows that are there: 23505"),
+    ("version behind it: 1-tables; 2-rows", "version behind it: 1-tables"),
+    ("rows behind it: a same; b same; c same; d again", "rows behind it: a same; b same; c same"),
+];
+
+fn compare(interpreter: &Path, script: &str, driver: &str, differs: Differs<'_>) {
     let (through, past) = (Database::new(), Database::new());
     for step in ["tables", "rows"] {
         // What another proxy has made: this one has not asked for its catalog before.
         let proxy = Proxy::start(RULES);
-        let said = run(script, step, driver, proxy.address(), &through);
-        let expected = run(script, step, driver, server().address(), &past);
+        let run = |at, database| {
+            run(&mut command(interpreter, &[], &[script, step, driver]), at, database)
+        };
+        let said = run(proxy.address(), &through);
+        let expected = run(server().address(), &past);
         let lines = said.lines().zip(expected.lines());
         let different: Vec<_> = lines.filter(|(said, expected)| said != expected).collect();
         assert_eq!(different, if step == "rows" { differs } else { &[] }, "{script} {step}");
@@ -57,8 +86,8 @@ fn compare(script: &str, driver: &str, differs: Differs<'_>) {
     }
 }
 
-fn run(script: &str, step: &str, driver: &str, at: SocketAddr, database: &Database) -> String {
-    let output = command(python(), &[], &[script, step, driver])
+fn run(command: &mut Command, at: SocketAddr, database: &Database) -> String {
+    let output = command
         .env("PGHOST", at.ip().to_string())
         .env("PGPORT", at.port().to_string())
         .env("PGUSER", "postgres")
@@ -71,8 +100,8 @@ fn run(script: &str, step: &str, driver: &str, at: SocketAddr, database: &Databa
         .unwrap();
     let [said, errors] =
         [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it).into_owned());
-    println!("{script} {step} at {at}, {}\n{said}{errors}", output.status);
-    assert!(output.status.success(), "{script} failed");
+    println!("{command:?}, {}\n{said}{errors}", output.status);
+    assert!(output.status.success(), "{command:?} failed");
     said
 }
 

@@ -1,7 +1,9 @@
 //! The table of drivers in `docs/clients.md`: each row is what a driver's script printed.
 
 use super::common::{NAMES, Report};
-use super::table::Table;
+use super::servers::Servers;
+use super::table::{Table, is_written};
+use crate::support::version::version;
 
 /// A driver of the table, in its order.
 pub struct Driver {
@@ -16,10 +18,21 @@ pub struct Driver {
 /// Holds a driver's row against what its script has printed.
 pub fn holds(name: &str, report: &Report) {
     let driver = DRIVERS.iter().find(|it| it.name == name).expect("a driver of the list");
-    TABLE.holds(&row(driver, report), driver.pinned);
+    let anew = |old: &[&str]| row(driver, report, &servers(old, &report.version));
+    TABLE.holds_anew(name, anew, driver.pinned);
 }
 
-fn row(driver: &Driver, report: &Report) -> String {
+/// Those of the row that is there, and where it is written the one of this run too. Those that another
+/// version of the driver was run with are forgotten.
+fn servers(old: &[&str], driver: &str) -> String {
+    match old {
+        [_, _, servers, ..] if !is_written() => (*servers).to_owned(),
+        [_, of, servers, ..] if *of == driver => Servers::read(servers).with(version()).to_string(),
+        _ => Servers::default().with(version()).to_string(),
+    }
+}
+
+fn row(driver: &Driver, report: &Report, servers: &str) -> String {
     let passed = match &report.missing[..] {
         [] => "all".to_owned(),
         missing => {
@@ -29,7 +42,8 @@ fn row(driver: &Driver, report: &Report) -> String {
             format!("{count} of {}, without {}", NAMES.len(), missing.join(", "))
         }
     };
-    format!("| {} | {} | {passed} | {} |", driver.name, report.version, driver.know)
+    let (name, version, know) = (driver.name, &report.version, driver.know);
+    format!("| {name} | {version} | {servers} | {passed} | {know} |")
 }
 
 #[test]
@@ -40,7 +54,7 @@ fn the_page_has_a_row_for_each_driver() {
 const TABLE: Table = Table { page: "clients.md", head: "| driver |" };
 
 /// The drivers, in the order of the page.
-const DRIVERS: [Driver; 20] = [
+const DRIVERS: [Driver; 21] = [
     Driver {
         name: "psql",
         pinned: false,
@@ -55,6 +69,11 @@ const DRIVERS: [Driver; 20] = [
         name: "libpq",
         pinned: false,
         know: "a pipeline with one Sync is one transaction, see below; with a Sync behind each statement it is many",
+    },
+    Driver {
+        name: "libpqxx",
+        pinned: false,
+        know: "`affected_rows` is 0; a `pipeline` outside `work` is one transaction, see below",
     },
     Driver {
         name: "psqlodbc",

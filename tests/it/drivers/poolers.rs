@@ -75,9 +75,9 @@ enum Reached {
 }
 
 impl Reached {
-    fn by(place: Place, mode: Mode, command: &mut Command) -> Self {
+    fn by(place: Place, mode: Mode, attempt: impl FnOnce(&Stage) -> (bool, String)) -> Self {
         let stage = Stage::with_pooler(place, mode);
-        let (status, printed) = stage.attempt(command);
+        let (succeeded, printed) = attempt(&stage);
         println!("the proxy's log:\n{}", stage.proxy.output.text());
         let held = |name: &&str| {
             let (ok, missing) = (format!("ok {name}"), format!("-- {name}: "));
@@ -86,7 +86,7 @@ impl Reached {
         match NAMES.into_iter().find(|name| !held(name)) {
             Some(name) => Self::FailsAt(name),
             // Beyond the list the scripts look for what only the proxy does.
-            None if status.success() || place == Place::Alone => Self::All,
+            None if succeeded || place == Place::Alone => Self::All,
             None => Self::OwnFails,
         }
     }
@@ -120,15 +120,29 @@ pub fn asked_for() -> Option<(Place, Mode)> {
     Some((place, mode))
 }
 
-/// Runs a script so, and tells how far it has come.
-pub fn tell(driver: &str, place: Place, mode: Mode, command: &mut Command) {
-    println!("reached | {driver} | {}", Reached::by(place, mode, command));
+/// Lets a driver do so what it does, whether it succeeds and what it prints, and tells how far it has
+/// come.
+pub fn tell(
+    driver: &str,
+    (place, mode): (Place, Mode),
+    attempt: impl FnOnce(&Stage) -> (bool, String),
+) {
+    println!("reached | {driver} | {}", Reached::by(place, mode, attempt));
+}
+
+/// That of a script.
+pub fn script(command: &mut Command) -> impl FnOnce(&Stage) -> (bool, String) {
+    |stage| {
+        let (status, printed) = stage.attempt(command);
+        (status.success(), printed)
+    }
 }
 
 /// In both modes and on both sides.
 fn goes_as_far_as_without_the_proxy(script: &str) {
     for mode in [Mode::Session, Mode::Transaction] {
-        let by = |place| Reached::by(place, mode, &mut command(python(), &[], &[script]));
+        let by =
+            |place| Reached::by(place, mode, self::script(&mut command(python(), &[], &[script])));
         let alone = by(Place::Alone);
         for place in [Place::InFront, Place::Behind] {
             assert_eq!(by(place), alone, "{script}, {place:?} {mode:?}");

@@ -20,8 +20,8 @@ pub struct Stage {
     server: Throwaway,
     pub proxy: Process,
     _pooler: Option<Pooler>,
-    /// What a script connects to.
-    address: SocketAddr,
+    /// What a driver connects to.
+    pub address: SocketAddr,
 }
 
 impl Stage {
@@ -168,6 +168,7 @@ const ROLES: &str = "
 GRANT ALL ON events, loads, other TO PUBLIC;
 CREATE ROLE trust LOGIN;
 CREATE ROLE password LOGIN PASSWORD 'secret';
+SET password_encryption = 'scram-sha-256';
 CREATE ROLE scram LOGIN PASSWORD 'secret';
 SET password_encryption = md5;
 CREATE ROLE md5 LOGIN PASSWORD 'secret';

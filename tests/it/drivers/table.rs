@@ -21,23 +21,24 @@ impl Table {
     /// version: one that is not `pinned` is whatever the system has, and the page names the one of the
     /// last time that it was written.
     pub fn holds(&self, row: &str, pinned: bool) {
+        self.holds_anew(cells(row).next().expect("a name"), |_| row.to_owned(), pinned);
+    }
+
+    /// The same of a row that is made of what is there, by its cells.
+    pub fn holds_anew(&self, name: &str, row: impl FnOnce(&[&str]) -> String, pinned: bool) {
         static ALONE: Mutex<()> = Mutex::new(());
         // A row that does not hold is no reason for the others.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let page = self.text();
-        let name = cells(row).next().expect("a name");
         let old = self.rows(&page).find(|line| cells(line).next() == Some(name));
-        let old = old.unwrap_or_else(|| panic!("{}: no row for\n{row}", self.page));
+        let old = old.unwrap_or_else(|| panic!("{}: no row for {name}", self.page));
+        let row = row(&cells(old).collect::<Vec<_>>());
         let told = |row| cells(row).enumerate().filter(|(cell, _)| pinned || *cell != 1);
-        if told(old).eq(told(row)) {
+        if told(old).eq(told(&row)) {
             return;
         }
-        assert!(
-            env::var_os("PGABSORB_BLESS").is_some(),
-            "{} has\n{old}\nand is to have\n{row}",
-            self.page
-        );
-        fs::write(self.path(), page.replace(old, row)).unwrap();
+        assert!(is_written(), "{} has\n{old}\nand is to have\n{row}", self.page);
+        fs::write(self.path(), page.replace(old, &row)).unwrap();
     }
 
     /// The first cells of its rows.
@@ -58,6 +59,11 @@ impl Table {
     fn path(&self) -> PathBuf {
         repository().join("docs").join(self.page)
     }
+}
+
+/// Whether rows that differ are to be written.
+pub fn is_written() -> bool {
+    env::var_os("PGABSORB_BLESS").is_some()
 }
 
 fn cells(row: &str) -> impl Iterator<Item = &str> {

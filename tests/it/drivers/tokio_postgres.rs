@@ -2,22 +2,43 @@
 
 mod list;
 
+use std::panic::{self, AssertUnwindSafe};
+
+use list::Told;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, GenericClient};
 
-use super::page;
+use super::common::Report;
 use super::stage::Stage;
+use super::{page, poolers};
 use crate::support::PATIENCE;
 
 #[test]
 fn tokio_postgres() {
+    if let Some(asked) = poolers::asked_for() {
+        return poolers::tell(NAME, asked, |stage| {
+            let mut told = Told::new();
+            let all = AssertUnwindSafe(|| everything(stage, &mut told));
+            let succeeded = panic::catch_unwind(all).is_ok();
+            println!("{}", told.0);
+            (succeeded, told.0)
+        });
+    }
     let stage = Stage::new();
+    let mut told = Told::new();
+    everything(&stage, &mut told);
+    page::holds(NAME, &Report::read(&told.0).unwrap());
+}
+
+const NAME: &str = "tokio-postgres";
+
+/// The list, and what is its own. Panics where something does not hold.
+fn everything(stage: &Stage, told: &mut Told) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let everything = async {
-            let report = list::list(&stage).await;
-            page::holds("tokio-postgres", &report);
-            let mut client = list::connect(&stage, "postgres").await.0;
+            list::list(stage, told).await;
+            let mut client = list::connect(stage, "postgres").await.0;
             client.batch_execute("TRUNCATE events, loads, other").await.unwrap();
             inserts(&client).await;
             transactions(&mut client).await;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::Command;
 
+use crate::support::version::version;
 use crate::support::wire::{Wire, startup};
 
 use super::{client_tls, file, proxy, server, server_tls};
@@ -47,7 +48,9 @@ fn pg8000() {
         run(interpreter, script, relayed.address().port(), user, "disable");
     }
     let (worked, printed) = said(interpreter, script, relayed.address().port(), "scram", "disable");
-    assert!(!worked && printed.contains("channel binding cannot pass"), "{printed}");
+    // A server before 11 does not offer it, and so there is nothing to take for an attack.
+    let refused = !worked && printed.contains("channel binding cannot pass");
+    assert!(if version() < 11 { worked } else { refused }, "{printed}");
     logs_in_where_it_is_verified(interpreter, script);
 }
 

@@ -11,33 +11,35 @@ use tokio::sync::mpsc;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Error, GenericClient, NoTls};
 
-use super::super::common::Report;
 use super::super::stage::Stage;
 
-/// All of the list; what a script would have printed.
-pub async fn list(stage: &Stage) -> Report {
-    let mut told = Told(format!("driver {}\n", version()));
-    logins(stage, &mut told).await;
+/// All of the list, which tells what a script would print.
+pub async fn list(stage: &Stage, told: &mut Told) {
+    logins(stage, told).await;
     let (mut client, notifications) = connect(stage, "postgres").await;
-    inserts(&mut client, &mut told).await;
-    batches(&mut client, &mut told).await;
-    copy(&client, &mut told).await;
-    cursor(&mut client, &mut told).await;
-    listen(&client, notifications, &mut told).await;
-    cancel(&client, &connect(stage, "postgres").await.0, &mut told).await;
-    large(&client, &mut told).await;
-    error(&client, &mut told).await;
+    inserts(&mut client, told).await;
+    batches(&mut client, told).await;
+    copy(&client, told).await;
+    cursor(&mut client, told).await;
+    listen(&client, notifications, told).await;
+    cancel(&client, &connect(stage, "postgres").await.0, told).await;
+    large(&client, told).await;
+    error(&client, told).await;
     thread::scope(|scope| scope.spawn(|| stage.crash(&told.0)).join()).unwrap();
     client.batch_execute("SELECT 1").await.unwrap_err();
     let client = connect(stage, "postgres").await.0;
     assert_eq!(insert(&client, 1, "x").await + 2 * insert(&client, 70, "x").await, 2);
     told.ok("reconnect");
-    Report::read(&told.0).unwrap()
 }
 
-struct Told(String);
+/// What is printed so far.
+pub struct Told(pub String);
 
 impl Told {
+    pub fn new() -> Self {
+        Self(format!("driver {}\n", version()))
+    }
+
     fn ok(&mut self, name: &str) {
         self.0.extend(["ok ", name, "\n"]);
     }
@@ -51,15 +53,20 @@ fn version() -> &'static str {
 }
 
 pub async fn connect(stage: &Stage, user: &str) -> (Client, mpsc::Receiver<String>) {
-    let address = stage.proxy.address();
+    let address = stage.address;
     let (host, port) = (address.ip(), address.port());
     let config = format!("host={host} port={port} user={user} password=secret dbname=postgres");
     let (client, mut connection) = tokio_postgres::connect(&config, NoTls).await.unwrap();
     let (sender, receiver) = mpsc::channel(16);
+    let name = user.to_owned();
     tokio::spawn(async move {
-        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-            if let AsyncMessage::Notification(notification) = message {
-                let _ = sender.send(notification.payload().to_owned()).await;
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            match message {
+                Ok(AsyncMessage::Notification(notification)) => {
+                    let _ = sender.send(notification.payload().to_owned()).await;
+                }
+                Ok(_) => {}
+                Err(error) => return println!("the connection of {name} ends: {error:?}"),
             }
         }
     });
