@@ -254,8 +254,8 @@ pub(super) enum Purpose {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) expected: Expected,
-    /// The client's message, where it may have to be sent again; else empty.
-    pub(super) message: Bytes,
+    /// The client's message, where it may have to be sent again.
+    message: Option<Box<Bytes>>,
     /// Whether the client has had the reply already.
     pub(super) is_answered: bool,
     /// Whether the reply goes on as it comes, and nothing is to be learnt of it.
@@ -265,6 +265,22 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// What was sent may have to be sent again, if there is a message.
+    pub(super) fn new(expected: Expected, message: Bytes) -> Self {
+        let message = (!message.is_empty()).then(|| Box::new(message));
+        Self { message, ..expected.into() }
+    }
+
+    /// The client's message, where it may have to be sent again.
+    pub(super) fn message(&self) -> Option<&Bytes> {
+        self.message.as_deref()
+    }
+
+    /// Its length, where it was kept.
+    pub(super) fn kept(&self) -> usize {
+        self.message().map_or(0, Bytes::len)
+    }
+
     /// Bytes that it takes, about: what several have in common is counted for each.
     pub(super) fn weigh(&self) -> usize {
         let texts = match &self.expected {
@@ -276,14 +292,14 @@ impl Entry {
             Expected::Bind { bound: Some(bound), .. } => bound.weight(),
             _ => 0,
         };
-        size_of::<Self>() + self.message.len() + texts
+        size_of::<Self>() + self.kept() + texts
     }
 }
 
 impl From<Expected> for Entry {
     fn from(expected: Expected) -> Self {
         let is_plain = expected.is_plain();
-        Self { expected, message: Bytes::new(), is_answered: false, is_plain, weight: 0 }
+        Self { expected, message: None, is_answered: false, is_plain, weight: 0 }
     }
 }
 

@@ -155,13 +155,8 @@ fn again(failed: &Entry, skipped: &mut Vec<Entry>) -> Option<Vec<Waiting>> {
     }
     let is_own = |entry: &Entry| matches!(entry.expected, Expected::Own(_));
     for entry in std::iter::once(failed).chain(skipped.iter()).filter(|entry| !is_own(entry)) {
-        if entry.message.is_empty() {
-            return None;
-        }
-        again.push(Waiting {
-            is_answered: entry.is_answered,
-            ..Waiting::new(entry.message.clone())
-        });
+        let message = entry.message()?.clone();
+        again.push(Waiting { is_answered: entry.is_answered, ..Waiting::new(message) });
     }
     skipped.clear();
     Some(again)

@@ -161,7 +161,8 @@ impl Held {
             return vec![Waiting { cut, ..Waiting::new(build::query(rest)) }];
         }
         let Again::Execute { skipped, .. } = &mut self.again else { return Vec::new() };
-        let mut messages: Vec<_> = skipped.drain(..).map(|entry| entry.message).collect();
+        let message = |entry: Entry| entry.message().cloned().unwrap_or_default();
+        let mut messages: Vec<_> = skipped.drain(..).map(message).collect();
         messages.retain(|message| !message.is_empty());
         if self.owes_ready {
             messages.push(build::sync());
@@ -347,7 +348,7 @@ impl Session {
             passage.ask_backend(&self.commanded(Purpose::Release));
         }
         let nothing_else = match &held.again {
-            Again::Execute { skipped, .. } => skipped.iter().all(|it| it.message.is_empty()),
+            Again::Execute { skipped, .. } => skipped.iter().all(|it| it.message().is_none()),
             _ => true,
         };
         if held.owes_ready && nothing_else {

@@ -275,7 +275,7 @@ impl Ledger {
         }
         entry.weight = entry.weigh();
         self.weight += entry.weight;
-        self.kept += entry.message.len();
+        self.kept += entry.kept();
         if entry.is_plain {
             self.queue.push_back(entry);
             return;
@@ -300,7 +300,7 @@ impl Ledger {
     /// An entry is no longer there.
     fn taken(&mut self, entry: &Entry) {
         self.weight -= entry.weight;
-        self.kept -= entry.message.len();
+        self.kept -= entry.kept();
         if entry.is_plain {
             return;
         }

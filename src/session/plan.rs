@@ -191,7 +191,7 @@ impl Session {
     pub(super) fn sent(&mut self, expected: Expected, message: Bytes) {
         self.flushed = matches!(expected, Expected::Query(_) | Expected::Sync);
         self.tally.sent(&expected);
-        self.ledger.sent(Entry { message, ..expected.into() });
+        self.ledger.sent(Entry::new(expected, message));
     }
 
     /// Commands of the proxy's own are sent.
