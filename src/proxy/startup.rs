@@ -173,6 +173,7 @@ async fn session<'a>(shared: &'a Arc<Shared>, arrival: Arrival<'a>) -> Option<Bo
         }
     };
     let mut present = shared.metrics.lifetimes.session();
+    drop(packet);
     if !parameters.is_protocol_3() {
         present.stands(State::Unread);
         splice(shared, client, socket, &heard).await;

@@ -129,6 +129,26 @@ impl Expected {
         matches!(self, Self::Own(command) if command.purpose == Purpose::Release)
     }
 
+    /// Bytes that it takes beside its own, about.
+    fn weigh(&self) -> usize {
+        match self {
+            // The client's text, and what was made of it.
+            Self::Query(query) => {
+                let texts = if query.splice.is_some() { 2 } else { 1 };
+                size_of::<Query>() + query.text.weight() * texts
+            }
+            Self::Parse { name, prepared, .. } => {
+                name.bytes().len() + prepared.as_ref().map_or(0, |it| it.weight())
+            }
+            Self::Bind { portal, bound, .. } => {
+                portal.bytes().len() + bound.as_ref().map_or(0, |it| it.weight())
+            }
+            Self::Execute(execution) => execution.portal.bytes().len(),
+            Self::Describe(object) | Self::Close { object, .. } => object.name().bytes().len(),
+            _ => 0,
+        }
+    }
+
     /// The manual's [message flow](https://www.postgresql.org/docs/current/protocol-flow.html), as
     /// a table of messages and the replies to them.
     pub(super) fn step(&mut self, tag: u8) -> Step {
@@ -283,16 +303,8 @@ impl Entry {
 
     /// Bytes that it takes, about: what several have in common is counted for each.
     pub(super) fn weigh(&self) -> usize {
-        let texts = match &self.expected {
-            // The client's text, and what was made of it.
-            Expected::Query(query) => {
-                query.text.weight() * if query.splice.is_some() { 2 } else { 1 }
-            }
-            Expected::Parse { prepared: Some(prepared), .. } => prepared.weight(),
-            Expected::Bind { bound: Some(bound), .. } => bound.weight(),
-            _ => 0,
-        };
-        size_of::<Self>() + self.kept() + texts
+        let message = self.message().map_or(0, |message| size_of::<Bytes>() + message.len());
+        size_of::<Self>() + message + self.expected.weigh()
     }
 }
 
@@ -308,6 +320,14 @@ impl From<Expected> for Entry {
 pub(super) enum Object {
     Statement(Name),
     Portal(Name),
+}
+
+impl Object {
+    fn name(&self) -> &Name {
+        match self {
+            Self::Statement(name) | Self::Portal(name) => name,
+        }
+    }
 }
 
 /// What a reply does to the entry at the head.

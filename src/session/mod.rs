@@ -15,6 +15,7 @@
 //!
 //! With no rules, or where none applies, the bytes out are the bytes in, at any chunking.
 
+mod adopt;
 mod asked;
 mod block;
 pub mod catalog;
@@ -233,31 +234,6 @@ impl Session {
             goodbye: Goodbye::Unsaid,
             tally: Tally::default(),
         }
-    }
-
-    /// Goes by other rules from here on, if it is between transactions; whether it does.
-    ///
-    /// `catalog` is what is known for these rules. A prepared statement that was rewritten for the
-    /// old ones is made of the client's own text before it is used again.
-    pub fn adopt(&mut self, rules: &Arc<Ruleset>, catalog: &Arc<SharedCatalog>) -> bool {
-        if !self.is_at_rest() {
-            return false;
-        }
-        self.rules = Arc::clone(rules);
-        self.catalog = Arc::clone(catalog);
-        self.lookup = Lookup::default();
-        self.verified = Verified::default();
-        self.doubts.clear();
-        true
-    }
-
-    /// Whether it is between transactions: all that the client has sent is answered, and no
-    /// transaction block is open.
-    #[must_use]
-    pub fn is_at_rest(&self) -> bool {
-        let idle = self.status == Some(TransactionStatus::Idle) && self.ledger.is_quiescent();
-        let waits = self.held.is_some() || self.fallback.is_some() || !self.waiting.is_empty();
-        idle && !waits && self.frontend.at_boundary()
     }
 
     /// Takes bytes from the client and returns how many of them are done with; the caller brings

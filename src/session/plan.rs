@@ -182,7 +182,7 @@ impl Session {
     }
 
     /// Whether the server reads what it is sent, and anything of it could concern a rule.
-    fn is_planning(&self) -> bool {
+    pub(super) fn is_planning(&self) -> bool {
         let concerned = !self.rules.is_empty() || self.statements.may_be_rewritten();
         concerned && self.ledger.is_reading() && self.ledger.is_sure()
     }

@@ -51,7 +51,7 @@ mod tests {
         let threads: Vec<_> = (0..2 * PLACES)
             .map(|_| {
                 let counter = counter.clone();
-                thread::spawn(move || (0..100).for_each(|_| drop(counter.inc_by(2))))
+                thread::spawn(move || (0..100).for_each(|_| _ = counter.inc_by(2)))
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());

@@ -3,7 +3,7 @@
 use super::process::Process;
 use super::{has, proxy, session};
 use crate::support::postgres::Database;
-use crate::support::wire::{Wire, bind, execute, parse, sync};
+use crate::support::wire::{Wire, bind, close, execute, parse, sync};
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)";
 const RULE: &str = "[[rule]]\nid = 't'\nconstraint = 't_pkey'\n";
@@ -53,6 +53,24 @@ fn a_statement_that_was_rewritten_is_the_clients_own_again() {
     wire.send(&[bind("", "s", &[]), execute("", 0), sync()].concat());
     assert!(has(&wire.until(b'Z', 1), "C23505"));
     assert!(!has(&wire.query(prepared), "DO NOTHING"));
+}
+
+#[test]
+fn what_a_name_stood_for_before_there_were_no_rules_is_forgotten() {
+    let (database, proxy) = (Database::new(), proxy(RULE));
+    database.sql(TABLE);
+    let mut wire = session(&proxy, &database);
+    wire.send(&[parse("s", "INSERT INTO t VALUES (1), (2)"), sync()].concat());
+    wire.until(b'Z', 1);
+    reload(&proxy, "", 1);
+    let another = parse("s", "INSERT INTO t VALUES (1), (3)");
+    wire.send(&[close(b'S', "s"), another, sync()].concat());
+    wire.until(b'Z', 1);
+    reload(&proxy, RULE, 2);
+    wire.send(&[bind("", "s", &[]), execute("", 0), sync()].concat());
+    assert!(has(&wire.until(b'Z', 1), "C23505"), "what is not known is shown");
+    let others = database.sql("SELECT FROM t WHERE id <> 1");
+    assert!(others.contains("SELECT 0"), "{others}");
 }
 
 #[test]
