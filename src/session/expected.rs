@@ -67,6 +67,15 @@ impl Expected {
         }
     }
 
+    /// Whether rows are a part of the reply to it, and go on as they come.
+    pub(super) fn passes_rows(&self) -> bool {
+        match self {
+            Self::Query(query) => query.splice.is_none(),
+            Self::Execute(_) => true,
+            _ => false,
+        }
+    }
+
     /// What it does to the transaction block.
     pub(super) fn effect(&self) -> Effect {
         match self {

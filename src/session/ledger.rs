@@ -311,12 +311,16 @@ impl Ledger {
     /// Takes a reply that goes on as it comes, and of which nothing is to be learnt; whether it is
     /// one. Most are, and what else could be the case is asked only of the others.
     pub(super) fn passes(&mut self, tag: u8) -> bool {
-        let Some(head) = self.queue.front_mut().filter(|head| head.is_plain) else { return false };
+        let Some(head) = self.queue.front_mut() else { return false };
+        if tag == b'D' && head.expected.passes_rows() {
+            (self.segment.open, self.segment.begun) = (true, true);
+            return true;
+        }
+        if !head.is_plain {
+            return false;
+        }
         match head.expected.step(tag) {
-            Step::Part if matches!(tag, b'D' | b't') => {
-                self.segment.open = true;
-                self.segment.begun |= tag == b'D';
-            }
+            Step::Part if tag == b't' => self.segment.open = true,
             Step::Part | Step::None => return false,
             Step::Last => {
                 self.ate = false;

@@ -51,10 +51,16 @@ mod tests {
         let threads: Vec<_> = (0..2 * PLACES)
             .map(|_| {
                 let counter = counter.clone();
-                thread::spawn(move || (0..100).for_each(|_| _ = counter.inc_by(2)))
+                thread::spawn(move || {
+                    for _ in 0..100 {
+                        counter.inc_by(2);
+                    }
+                })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         counter.inc();
         assert_eq!(counter.get(), 2 * 2 * 100 * PLACES as u64 + 1);
     }
