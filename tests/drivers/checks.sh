@@ -21,3 +21,12 @@ same() {
     [[ -s $2 ]] && cmp "$2" "$3" || { echo "not ok $1"; exit 1; }
     echo "ok $1"
 }
+
+# wait_for EXPECTED COMMAND...: until it prints that.
+wait_for() {
+    local deadline=$((SECONDS + 30))
+    until [[ $("${@:2}") == "$1" ]]; do
+        ((SECONDS < deadline)) || equal "${*:2}" "$("${@:2}")" "$1"
+        sleep 0.05
+    done
+}

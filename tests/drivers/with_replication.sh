@@ -52,13 +52,6 @@ as_server pg_ctl -D standby -w -s -l standby.log -o "$settings" start
 standby() { PGHOST=$scratch PGPORT=$SERVER_PORT psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
 rows=$(standby -c "SELECT count(*), max(kind) FROM events")
 equal "the backup starts, and has the rows" "$rows" "1000|first"
-wait_for() {
-    local deadline=$((SECONDS + 30))
-    until [[ $("${@:2}") == "$1" ]]; do
-        ((SECONDS < deadline)) || equal "${*:2}" "$("${@:2}")" "$1"
-        sleep 0.05
-    done
-}
 
 # Duplicates and new rows, in autocommit and in a transaction.
 insert() {

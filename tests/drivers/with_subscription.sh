@@ -10,13 +10,6 @@ cd "$scratch"
 
 publisher() { direct psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
 subscriber() { PGHOST=$SUBSCRIBER_HOST PGPORT=$SUBSCRIBER_PORT psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
-wait_for() {
-    local deadline=$((SECONDS + 30))
-    until [[ $("${@:2}") == "$1" ]]; do
-        ((SECONDS < deadline)) || equal "${*:2}" "$("${@:2}")" "$1"
-        sleep 0.05
-    done
-}
 
 for server in publisher subscriber; do
     $server -c "CREATE TABLE events (id int PRIMARY KEY, kind text)" -c "CREATE TABLE later (id int PRIMARY KEY)"
