@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 
+use pgabsorb::wire::build::message;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -109,18 +110,13 @@ fn row_header(size: usize) -> io::Result<Vec<u8>> {
 
 /// AuthenticationOk, ParameterStatus, BackendKeyData, ReadyForQuery.
 fn welcome() -> Vec<u8> {
-    let mut bytes = message(b'R', &[0; 4]);
+    let mut bytes = message(b'R', &[0; 4]).to_vec();
     for (name, value) in PARAMETERS {
         bytes.extend(message(b'S', format!("{name}\0{value}\0").as_bytes()));
     }
     bytes.extend(message(b'K', &[0, 0, 0, 1, 0, 0, 0, 2]));
     bytes.extend(message(b'Z', b"I"));
     bytes
-}
-
-fn message(tag: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(body.len() + 4).unwrap_or_default();
-    [&[tag], &length.to_be_bytes()[..], body].concat()
 }
 
 /// EmptyQueryResponse, ReadyForQuery.
