@@ -345,7 +345,9 @@ async fn log_in_in_time(scratch: &super::Scratch, running: &mut Running<'_>) -> 
 
 /// Ends a session with the last word to its client.
 async fn finish(running: Running<'_>, end: Option<End>) {
-    let Running { connection, mut log, server, target, login, permit, of_address, .. } = running;
+    // What is named first is given back last, also where there is no last word.
+    let Running { of_address: _last, permit, login, mut log, server, target, connection, .. } =
+        running;
     log.ended(end.as_ref(), &connection.session);
     let last_word = match end {
         Some(End::Client(_)) => return,
@@ -367,7 +369,6 @@ async fn finish(running: Running<'_>, end: Option<End>) {
     if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
         close(client, last_word.as_ref()).await;
     }
-    drop(of_address);
 }
 
 /// Tells a client why it gets no session.

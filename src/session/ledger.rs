@@ -14,6 +14,8 @@
 //!  CopyIn: Sync is eaten, CopyDone and CopyFail end it
 //! ```
 
+mod copy;
+
 use std::collections::VecDeque;
 
 use crate::wire::backend::TransactionStatus;
@@ -488,6 +490,5 @@ impl Ledger {
     }
 }
 
-mod copy;
 #[cfg(test)]
 mod tests;

@@ -479,5 +479,5 @@ fn out_of_step(
 /// Whether a command may have given statement names another meaning; what DO and CALL run may.
 fn renames(tag: &[u8]) -> bool {
     let verbs: [&[u8]; 5] = [b"PREPARE", b"DEALLOCATE", b"DISCARD", b"DO", b"CALL"];
-    matches!(tag.first(), Some(b'P' | b'D' | b'C')) && verbs.iter().any(|it| tag.starts_with(it))
+    verbs.iter().any(|verb| tag.starts_with(verb))
 }
