@@ -17,6 +17,7 @@ use super::output::{Conflict, Note, Outcome};
 use super::passage::Passage;
 use super::received::{Failed, Segment};
 use super::recovery::{self, Answer, Reason, ReplyTo, Scope, Situation};
+use super::run::Plain;
 use super::splice::Piece;
 use super::text::Kind;
 use super::{Fate, Session, redo};
@@ -64,12 +65,17 @@ impl Session {
             Failed::Head => match self.ledger.head() {
                 Some(Expected::Query(query)) => self.asked_by(query),
                 Some(Expected::Sync | Expected::OwnSync) => (Asked::DeferredChecks, Again::Not),
-                Some(Expected::FunctionCall) => (Asked::NotInsert, Again::Not),
+                Some(Expected::PlainQuery | Expected::FunctionCall) => {
+                    (Asked::NotInsert, Again::Not)
+                }
                 _ => (Asked::Unclassified, Again::Not),
             },
             Failed::Extended { failed, skipped } => match failed.expected {
                 Expected::Execute(execution) => {
                     (self.asked_in(&execution), Again::Execute { execution, skipped })
+                }
+                Expected::Run(run) if run.first() == Plain::Execute => {
+                    (Asked::NotInsert, Again::Not)
                 }
                 _ => (Asked::Unclassified, Again::Not),
             },

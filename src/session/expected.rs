@@ -9,6 +9,7 @@ use crate::wire::backend::SqlState;
 use super::block::Effect;
 use super::name::Name;
 use super::rewrite::Rewritten;
+use super::run::{Plain, Run};
 use super::splice::{Piece, Splice};
 use super::statements::{Bound, Prepared, Weighs as _};
 use super::text::{Kind, Renames, Text};
@@ -19,6 +20,8 @@ pub(super) enum Expected {
     /// The end of start-up and authentication.
     Startup,
     Query(Box<Query>),
+    /// A Query of the client's of which nothing is kept.
+    PlainQuery,
     Parse {
         name: Name,
         prepared: Option<Arc<Prepared>>,
@@ -47,31 +50,23 @@ pub(super) enum Expected {
     OwnSync,
     /// The proxy's own command, from its first Close to its last.
     Own(Command),
+    /// Messages of the client's that concern no rule.
+    Run(Run),
 }
 
 impl Expected {
     /// Whether the reply to a message ends with its own ReadyForQuery.
     pub(super) fn ends_with_ready(&self) -> bool {
-        use Expected::{FunctionCall, OwnSync, Query, Startup, Sync};
-        matches!(self, Startup | Query(_) | Sync | FunctionCall | OwnSync)
-    }
-
-    /// Whether the reply to it goes on as it comes, and nothing is to be learnt of that: it is an
-    /// extended-query message of the client's, which concerns no rule.
-    fn is_plain(&self) -> bool {
-        match self {
-            Self::Parse { told, .. } | Self::Bind { told, .. } | Self::Close { told, .. } => !told,
-            Self::Execute(execution) => execution.bound.is_none() && !execution.guarded,
-            Self::Describe(_) => true,
-            _ => false,
-        }
+        use Expected::{FunctionCall, OwnSync, PlainQuery, Query, Startup, Sync};
+        matches!(self, Startup | Query(_) | PlainQuery | Sync | FunctionCall | OwnSync)
     }
 
     /// Whether rows are a part of the reply to it, and go on as they come.
     pub(super) fn passes_rows(&self) -> bool {
         match self {
             Self::Query(query) => query.splice.is_none(),
-            Self::Execute(_) => true,
+            Self::Execute(_) | Self::PlainQuery => true,
+            Self::Run(run) => run.first() == Plain::Execute,
             _ => false,
         }
     }
@@ -162,10 +157,12 @@ impl Expected {
     /// a table of messages and the replies to them.
     pub(super) fn step(&mut self, tag: u8) -> Step {
         use Expected::{
-            Bind, Close, Describe, Execute, FunctionCall, Own, Parse, Query, Unreadable,
+            Bind, Close, Describe, Execute, FunctionCall, Own, Parse, PlainQuery, Query, Run,
+            Unreadable,
         };
         match (self, tag) {
             (entry, b'Z') if entry.ends_with_ready() => Step::Last,
+            (Run(run), _) => run.step(tag),
             (Own(command), _) => command.step(tag),
             (Parse { .. }, b'1')
             | (Bind { .. }, b'2')
@@ -173,7 +170,7 @@ impl Expected {
             | (Describe(_), b'T' | b'n')
             | (Execute(_), b'C' | b'I' | b's')
             | (Unreadable, b'1' | b'2' | b'3' | b'n' | b'T' | b'C' | b'I' | b's') => Step::Last,
-            (Query(_), b'T' | b'D' | b'C' | b'I' | b'G' | b'H' | b'W')
+            (Query(_) | PlainQuery, b'T' | b'D' | b'C' | b'I' | b'G' | b'H' | b'W')
             | (Execute(_), b'D' | b'G' | b'H' | b'W')
             | (Describe(Object::Statement(_)), b't')
             | (Unreadable, b't' | b'D' | b'G' | b'H')
@@ -216,6 +213,12 @@ impl Query {
         }
     }
 
+    /// Whether it is of no consequence what it was, but for its reply.
+    fn is_plain(&self) -> bool {
+        let ends = self.failed || self.refused;
+        self.text.is_other() && self.splice.is_none() && self.readies && !ends
+    }
+
     /// The statement of a spliced text that the server is at, and steps over it if it `ends`.
     pub(super) fn piece(&mut self, ends: bool) -> Option<Piece> {
         let splice = self.splice.as_mut()?;
@@ -234,7 +237,7 @@ impl Query {
 
 impl From<Query> for Expected {
     fn from(query: Query) -> Self {
-        Self::Query(Box::new(query))
+        if query.is_plain() { Self::PlainQuery } else { Self::Query(Box::new(query)) }
     }
 }
 
@@ -287,8 +290,6 @@ pub(super) struct Entry {
     message: Option<Box<Bytes>>,
     /// Whether the client has had the reply already.
     pub(super) is_answered: bool,
-    /// Whether the reply goes on as it comes, and nothing is to be learnt of it.
-    pub(super) is_plain: bool,
     /// Bytes that it takes, about, while it is in the ledger.
     pub(super) weight: usize,
 }
@@ -319,8 +320,7 @@ impl Entry {
 
 impl From<Expected> for Entry {
     fn from(expected: Expected) -> Self {
-        let is_plain = expected.is_plain();
-        Self { expected, message: None, is_answered: false, is_plain, weight: 0 }
+        Self { expected, message: None, is_answered: false, weight: 0 }
     }
 }
 

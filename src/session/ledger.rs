@@ -15,6 +15,7 @@
 //! ```
 
 mod copy;
+mod plain;
 
 use std::collections::VecDeque;
 
@@ -24,6 +25,7 @@ use super::block::{Block, Effect};
 use super::expected::{Entry, Expected, Purpose, Query, Step};
 use super::guard::Behind;
 use super::received::{Failed, Received, Segment};
+use super::run::{Plain, Run};
 
 /// How the server will treat the next message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +202,7 @@ impl Ledger {
             };
             first = match expected {
                 Expected::Sync | Expected::OwnSync => true,
-                Expected::Query(_) => first,
+                Expected::Query(_) | Expected::PlainQuery => first,
                 _ => false,
             };
             sure
@@ -262,8 +264,13 @@ impl Ledger {
 
     /// The client has had the reply to the last message already.
     pub(super) fn mark_answered(&mut self) {
+        if let Some(Entry { expected: Expected::Run(run), .. }) = self.queue.back_mut()
+            && let Some(last) = run.pop_back()
+        {
+            self.push_run(last);
+        }
         if let Some(entry) = self.queue.back_mut() {
-            (entry.is_answered, entry.is_plain) = (true, false);
+            entry.is_answered = true;
         }
     }
 
@@ -275,13 +282,12 @@ impl Ledger {
                 return;
             }
         }
+        if let Some(plain) = Plain::of(&entry.expected).filter(|_| entry.message().is_none()) {
+            return self.sent_plain(plain);
+        }
         entry.weight = entry.weigh();
         self.weight += entry.weight;
         self.kept += entry.kept();
-        if entry.is_plain {
-            self.queue.push_back(entry);
-            return;
-        }
         self.guards += usize::from(entry.expected.is_release());
         self.copy_ends += usize::from(matches!(entry.expected, Expected::CopyEnd));
         self.ahead = entry.expected.effect().on(self.ahead);
@@ -292,7 +298,18 @@ impl Ledger {
         }
     }
 
+    /// Takes the message that is answered next.
     fn pop(&mut self) -> Option<Entry> {
+        if let Some(Entry { expected: Expected::Run(run), .. }) = self.queue.front_mut()
+            && let Some(first) = run.pop_front()
+        {
+            return Some(Expected::Run(Run::of(first)).into());
+        }
+        self.pop_entry()
+    }
+
+    /// The same, with all of its run.
+    fn pop_entry(&mut self) -> Option<Entry> {
         let entry = self.queue.pop_front()?;
         self.ended = self.ended.saturating_sub(1);
         self.taken(&entry);
@@ -303,34 +320,8 @@ impl Ledger {
     fn taken(&mut self, entry: &Entry) {
         self.weight -= entry.weight;
         self.kept -= entry.kept();
-        if entry.is_plain {
-            return;
-        }
         self.guards -= usize::from(entry.expected.is_release());
         self.copy_ends -= usize::from(matches!(entry.expected, Expected::CopyEnd));
-    }
-
-    /// Takes a reply that goes on as it comes, and of which nothing is to be learnt; whether it is
-    /// one. Most are, and what else could be the case is asked only of the others.
-    pub(super) fn passes(&mut self, tag: u8) -> bool {
-        let Some(head) = self.queue.front_mut() else { return false };
-        if tag == b'D' && head.expected.passes_rows() {
-            (self.segment.open, self.segment.begun) = (true, true);
-            return true;
-        }
-        if !head.is_plain {
-            return false;
-        }
-        match head.expected.step(tag) {
-            Step::Part if tag == b't' => self.segment.open = true,
-            Step::Part | Step::None => return false,
-            Step::Last => {
-                self.ate = false;
-                drop(self.pop());
-                self.count(tag);
-            }
-        }
-        true
     }
 
     /// A reply other than ErrorResponse has come.
@@ -415,7 +406,7 @@ impl Ledger {
         let mut skipped = Vec::new();
         let is_sync = |entry: &Entry| matches!(entry.expected, Expected::Sync | Expected::OwnSync);
         while self.queue.front().is_some_and(|entry| !is_sync(entry)) {
-            skipped.extend(self.pop());
+            skipped.extend(self.pop_entry());
         }
         let is_own = |entry: &Entry| matches!(entry.expected, Expected::Own(_));
         if is_own(&failed) || skipped.iter().any(is_own) {

@@ -23,6 +23,7 @@ mod clause;
 mod conflict;
 mod expected;
 mod fallback;
+mod fast_path;
 mod guard;
 mod held;
 mod ledger;
@@ -38,6 +39,7 @@ pub mod recovery;
 mod redo;
 mod replies;
 pub mod rewrite;
+mod run;
 mod simple;
 mod splice;
 mod statements;
@@ -241,7 +243,11 @@ impl Session {
     pub fn handle_frontend(&mut self, input: &[u8], out: &mut dyn Output) -> usize {
         let mut passage = Passage::new(input, Towards::Backend, out);
         self.stalled = !self.waiting.is_empty();
-        while !self.stalled && !passage.rest().is_empty() {
+        while !self.stalled {
+            self.hurry_frontend(&mut passage);
+            if passage.rest().is_empty() {
+                break;
+            }
             if self.login_refusal().is_some() {
                 passage.withhold(passage.rest().len());
                 break;
@@ -370,7 +376,11 @@ impl Session {
     }
 
     fn take_backend(&mut self, passage: &mut Passage<'_, '_>) -> Result<(), ProtocolViolation> {
-        while !passage.rest().is_empty() {
+        loop {
+            self.hurry_backend(passage);
+            if passage.rest().is_empty() {
+                break;
+            }
             if self.login_refusal().is_some() {
                 passage.withhold(passage.rest().len());
                 break;

@@ -189,7 +189,8 @@ impl Session {
 
     /// A message of the client's is sent.
     pub(super) fn sent(&mut self, expected: Expected, message: Bytes) {
-        self.flushed = matches!(expected, Expected::Query(_) | Expected::Sync);
+        use Expected::{PlainQuery, Query, Sync};
+        self.flushed = matches!(expected, Query(_) | PlainQuery | Sync);
         self.tally.sent(&expected);
         self.ledger.sent(Entry::new(expected, message));
     }

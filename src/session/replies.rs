@@ -362,13 +362,8 @@ impl Session {
         passage: &mut Passage<'_, '_>,
     ) -> Result<Fate, ProtocolViolation> {
         let status = TransactionStatus::read(frame.body());
-        self.status = status;
         self.logged_in();
-        if status == Some(TransactionStatus::Idle) {
-            self.own_catalog = None;
-            self.verified.ended();
-        }
-        self.statements.segment_ended(status == Some(TransactionStatus::Idle));
+        self.is_ready(status);
         let entry = match self.ledger.ready(status) {
             Received::Answer(entry) => entry,
             Received::OutOfStep { owed } => {
@@ -391,9 +386,25 @@ impl Session {
                 self.refusal = None;
                 self.held_is_ready(query.readies, passage)
             }
+            Expected::PlainQuery => {
+                self.convict();
+                self.refusal = None;
+                self.held_is_ready(true, passage)
+            }
             Expected::OwnSync => self.segment_is_ready(false, passage),
             _ => self.segment_is_ready(true, passage),
         })
+    }
+
+    /// What ends with a segment, and with a transaction.
+    pub(super) fn is_ready(&mut self, status: Option<TransactionStatus>) {
+        let idle = status == Some(TransactionStatus::Idle);
+        self.status = status;
+        if idle {
+            self.own_catalog = None;
+            self.verified.ended();
+        }
+        self.statements.segment_ended(idle);
     }
 
     /// A Sync, the client's or not, has been answered.

@@ -161,6 +161,10 @@ impl<T: Weighs> Names<T> {
         }
     }
 
+    fn are_unknown(&self) -> bool {
+        self.known.is_empty() && self.pending.is_empty()
+    }
+
     fn forget_all(&mut self) {
         self.known.clear();
         self.weight = 0;
@@ -218,6 +222,11 @@ impl Statements {
     /// skipped.
     pub(super) fn sent_end(&mut self) {
         self.segment += 1;
+    }
+
+    /// Whether nothing is kept of any name, and nothing is under way that would change that.
+    pub(super) fn are_unknown(&self) -> bool {
+        self.renaming == 0 && self.prepared.are_unknown() && self.portals.are_unknown()
     }
 
     /// A statement is sent that may give names another meaning.

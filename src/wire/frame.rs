@@ -106,6 +106,17 @@ impl Framer {
         Ok(self.open(input, tag, total + 1, interest(tag)))
     }
 
+    /// The message at the front of `input`, if one begins there, is in hand to its end, and is no longer
+    /// than the limit; the step over it is done with that.
+    #[must_use]
+    pub fn whole<'a>(&self, input: &'a [u8]) -> Option<Frame<'a>> {
+        let &[tag, l0, l1, l2, l3] = input.first_chunk::<HEADER>()?;
+        let total = usize::try_from(i32::from_be_bytes([l0, l1, l2, l3])).ok()? + 1;
+        let fits = self.passing == 0 && (HEADER..=self.limit).contains(&total);
+        let bytes = input.get(..total).filter(|_| fits)?;
+        Some(Frame { tag, bytes, whole: true })
+    }
+
     fn pass<'a>(&mut self, input: &'a [u8]) -> Step<'a> {
         let part = input.get(..self.passing).unwrap_or(input);
         self.passing -= part.len();

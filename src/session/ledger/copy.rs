@@ -16,7 +16,10 @@ impl Ledger {
         let is_end = |entry: &Entry| matches!(entry.expected, Expected::CopyEnd);
         let end = self.queue.iter().position(is_end);
         let last = end.unwrap_or_else(|| self.queue.len().saturating_sub(1));
-        self.ate = false;
+        self.ate = match self.queue.front_mut() {
+            Some(Entry { expected: Expected::Run(run), .. }) => run.cut(),
+            _ => false,
+        };
         for entry in self.queue.drain(1..=last).collect::<Vec<_>>() {
             if matches!(entry.expected, Expected::Own(_)) {
                 self.behind = Behind::Statement;
