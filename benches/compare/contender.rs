@@ -31,11 +31,12 @@ pub(crate) enum Rules {
 
 impl Contender {
     /// Those of the load.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Direct,
         Self::Pgabsorb(Rules::None),
         Self::Pgabsorb(Rules::Unmatched(SOME)),
         Self::Pgabsorb(Rules::Unmatched(MANY)),
+        Self::Pgabsorb(Rules::React(1)),
         Self::PgBouncer,
         Self::HaProxy,
     ];

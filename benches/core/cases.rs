@@ -11,6 +11,7 @@ use pgabsorb::wire::build::{bind, execute, message, parse, query, sync};
 use pgabsorb::wire::frame::{Framer, Interest, Step};
 
 use crate::replay::Replay;
+use crate::server::duplicate_key;
 
 /// One of them.
 pub(crate) struct Case {
@@ -40,6 +41,7 @@ pub(crate) const CASES: &[Case] = &[
     case("a simple INSERT, 10,000 rules", 500, |times| simple(10_000, times)),
     case("a duplicate, one rule", 500, |times| duplicate(1, times)),
     case("a duplicate, 10,000 rules", 500, |times| duplicate(10_000, times)),
+    case("a prepared duplicate, one rule", 500, prepared_duplicate),
     case("a block of 3 INSERTs, one rule", 200, |times| block(INSERTED, times)),
     case("a block of 3 duplicates, one rule", 200, |times| block(REPEATED, times)),
     case("an INSERT read from scratch", 200, from_scratch),
@@ -177,6 +179,16 @@ fn duplicate(count: usize, times: u64) {
     let flight = query(REPEATED.as_bytes()).to_vec();
     session.say(std::slice::from_ref(&flight), None);
     let script = session.say(&[flight], None);
+    assert!(says(&script.said, "INSERT 0 0", 1), "{}", script.said.escape_ascii());
+    session.play(&script, times);
+}
+
+fn prepared_duplicate(times: u64) {
+    let mut session = session(1);
+    prepare(&mut session, b"s", REPEATED);
+    let flight = [&*bound(b"s", NONE), &sync()].concat();
+    let replies = [message(b'2', b""), message(b'n', b""), duplicate_key(), message(b'Z', b"I")];
+    let script = session.say(&[flight], Some(&replies.concat()));
     assert!(says(&script.said, "INSERT 0 0", 1), "{}", script.said.escape_ascii());
     session.play(&script, times);
 }

@@ -1,5 +1,6 @@
 //! A server that answers each message with the least that a client may expect.
 
+use bytes::Bytes;
 use pgabsorb::wire::build::message;
 
 /// Whatever it is asked succeeds, but for an INSERT of the key 0.
@@ -26,6 +27,11 @@ const DUPLICATE: &[&str] = &[
     "",
     "",
 ];
+
+/// The error of a duplicate key.
+pub(crate) fn duplicate_key() -> Bytes {
+    message(b'E', DUPLICATE.join("\0").as_bytes())
+}
 
 impl Server {
     pub(crate) fn answer(&mut self, mut bytes: &[u8]) -> Vec<u8> {
@@ -64,7 +70,7 @@ impl Server {
     fn succeeds(&mut self, statement: &str, replies: &mut Vec<u8>) -> bool {
         if statement.contains("VALUES (0") {
             self.has_failed = self.in_block;
-            replies.extend(message(b'E', DUPLICATE.join("\0").as_bytes()));
+            replies.extend(duplicate_key());
             return false;
         }
         let verb = statement.split(' ').next().unwrap_or_default();

@@ -4,11 +4,12 @@
 //! holds up no session; lines that find its queue full are dropped, and counted. Once the queue is
 //! empty again, a line says how many that were.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use serde_json::Value;
+use serde::ser::{Serialize, SerializeMap, Serializer as _};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
@@ -96,55 +97,84 @@ where
         _context: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
-    ) -> std::fmt::Result {
+    ) -> fmt::Result {
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
         let level = event.metadata().level().as_str().to_ascii_lowercase();
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        write!(writer, r#"{{"time":{},"level":{}"#, Value::from(time), Value::from(level))?;
-        write!(writer, r#","event":{}"#, fields.message)?;
-        for (name, value) in fields.others {
-            write!(writer, ",{}:{value}", Value::from(name))?;
-        }
-        writeln!(writer, "}}")
+        let mut line = Vec::with_capacity(LINE);
+        let written = object(&mut line, &time, &level, event);
+        let line = written.ok().and_then(|()| str::from_utf8(&line).ok()).ok_or(fmt::Error)?;
+        writeln!(writer, "{line}")
     }
 }
 
-/// An event's fields, its message apart.
-#[derive(Default)]
-struct Fields {
-    message: Value,
-    others: Vec<(&'static str, Value)>,
+/// Bytes that a line seldom has more of.
+const LINE: usize = 1024;
+
+fn object(
+    line: &mut Vec<u8>,
+    time: &str,
+    level: &str,
+    event: &Event<'_>,
+) -> serde_json::Result<()> {
+    let mut serializer = serde_json::Serializer::new(line);
+    let mut object = serializer.serialize_map(None)?;
+    object.serialize_entry("time", time)?;
+    object.serialize_entry("level", level)?;
+    let mut fields = Fields { object, part: Part::Message, failed: None };
+    event.record(&mut fields);
+    fields.part = Part::Others;
+    event.record(&mut fields);
+    fields.failed.map_or(Ok(()), Err)?;
+    fields.object.end()
 }
 
-impl Fields {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        match field.name() {
-            "message" => self.message = value.into(),
-            name => self.others.push((name, value.into())),
+/// Which of an event's fields are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Its message, as `event`.
+    Message,
+    Others,
+}
+
+/// An event's fields, on their way into an object.
+struct Fields<M: SerializeMap> {
+    object: M,
+    part: Part,
+    /// The first mistake, after which nothing is written.
+    failed: Option<M::Error>,
+}
+
+impl<M: SerializeMap> Fields<M> {
+    fn put(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
+        let (part, name) = match field.name() {
+            "message" => (Part::Message, "event"),
+            name => (Part::Others, name),
+        };
+        if part == self.part && self.failed.is_none() {
+            self.failed = self.object.serialize_entry(name, value).err();
         }
     }
 }
 
-impl Visit for Fields {
+impl<M: SerializeMap> Visit for Fields<M> {
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.put(field, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.put(field, &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.put(field, &value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
         self.put(field, value);
     }
 
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, &format_args!("{value:?}"));
     }
 }

@@ -1,4 +1,5 @@
-//! The two sockets of one session: read a side, feed the session, write what it says, repeat.
+//! The two sockets of one session: read a side, feed the session, write what it says, repeat; on a
+//! relay, or as a task of the runtime.
 //!
 //! A side is read only while what waits to be written to the other is under a limit, and each
 //! direction goes on while the other is stuck: that rule, here and nowhere else, is what bounds
@@ -10,6 +11,9 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+
+use mio::event::Event;
+use mio::{Registry, Token};
 
 use crate::session::login::LoginRefusal;
 use crate::session::output::{Note, Output};
@@ -28,6 +32,10 @@ pub(super) const READ_SIZE: usize = 64 * 1024;
 
 /// A side is not read while more than this many bytes wait to be written to the other.
 const UNSENT_LIMIT: usize = 256 * 1024;
+
+/// How often a side is read and written in one turn, so that a session with much to move does not hold
+/// up the others of its thread.
+const ROUNDS: usize = 32;
 
 /// How a session came to its end.
 #[derive(Debug)]
@@ -161,6 +169,31 @@ impl Connection {
         .await
     }
 
+    /// Whether a relay can serve it: TLS takes steps of its own.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.client.socket.is_encrypted() && !self.server.socket.is_encrypted()
+    }
+
+    /// Its sockets are watched by a relay from here on: the client's, and the server's.
+    pub(super) fn enter(&mut self, registry: &Registry, tokens: (Token, Token)) -> io::Result<()> {
+        self.client.enter(registry, tokens.0)?;
+        self.server.enter(registry, tokens.1)
+    }
+
+    /// Nobody watches its sockets any more.
+    pub(super) fn leave(&mut self, registry: &Registry) -> io::Result<()> {
+        self.client.socket.leave(registry)?;
+        self.server.socket.leave(registry)
+    }
+
+    /// The kernel has told something of a socket that a relay watches.
+    pub(super) fn has_changed(&mut self, peer: Peer, event: &Event) {
+        match peer {
+            Peer::Client => self.client.socket.has_changed(event),
+            Peer::Server => self.server.socket.has_changed(event),
+        }
+    }
+
     /// Whether a message of the proxy's own to the client would be understood: none of the
     /// server's is cut short by it.
     pub(super) fn can_address_client(&self) -> bool {
@@ -173,7 +206,8 @@ impl Connection {
         (self.client.socket, self.client.unsent)
     }
 
-    fn poll(
+    /// Goes on with the session, as far as its sockets let it: to an end, or until `cx` is told.
+    pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         scratch: &mut [u8],
@@ -195,7 +229,7 @@ impl Connection {
     ) -> Poll<End> {
         self.server.wakes();
         self.client.wakes();
-        loop {
+        for _ in 0..ROUNDS {
             let mut progress = self.server.flush(cx) | self.client.flush(cx);
             progress |= match self.read_server(cx, scratch, notes) {
                 Ok(progress) => progress,
@@ -218,6 +252,9 @@ impl Connection {
                 return Poll::Pending;
             }
         }
+        // It is the others' turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn read_server(
@@ -366,7 +403,8 @@ fn joined<'a>(unread: &'a mut Vec<u8>, read: &'a [u8]) -> &'a [u8] {
 /// holds no memory. A message that comes a byte at a time is not copied with each of them.
 fn rest(mut unread: Vec<u8>, read: &[u8], done: usize) -> Vec<u8> {
     if unread.is_empty() {
-        return read.get(done..).unwrap_or_default().to_vec();
+        let rest = read.get(done..).unwrap_or_default();
+        return if rest.is_empty() { unread } else { rest.to_vec() };
     }
     if done > 0 {
         unread = unread.get(done..).unwrap_or_default().to_vec();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::socket::Listener;
-use super::{ACCEPT_PAUSE, Shared, Worker, assign};
+use super::worker::{Worker, assign};
+use super::{ACCEPT_PAUSE, Shared};
 
 /// How the proxy is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

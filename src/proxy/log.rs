@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::config::KeyValues;
@@ -45,19 +46,20 @@ impl KeyLog {
 }
 
 /// One session's log.
-pub(super) struct SessionLog<'a> {
-    shared: &'a Shared,
+#[derive(Debug)]
+pub(super) struct SessionLog {
+    shared: Arc<Shared>,
     client: String,
     session: u64,
-    meter: Meter<'a>,
+    meter: Meter,
 }
 
-impl<'a> SessionLog<'a> {
-    pub(super) fn new(shared: &'a Shared, present: Present<'a>, client: String) -> Self {
+impl SessionLog {
+    pub(super) fn new(shared: &Arc<Shared>, present: Present, client: String) -> Self {
         let session = shared.next_session.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(client, session, "session began");
-        let meter = Meter::new(&shared.metrics, present, session);
-        Self { shared, client, session, meter }
+        let meter = Meter::new(present, session);
+        Self { shared: Arc::clone(shared), client, session, meter }
     }
 
     pub(super) fn ended(&mut self, end: Option<&End>, session: &Session) {
@@ -137,7 +139,7 @@ impl<'a> SessionLog<'a> {
     }
 }
 
-impl Notes for SessionLog<'_> {
+impl Notes for SessionLog {
     fn read(&mut self, from: Peer, bytes: usize) {
         self.shared.metrics.read(from, bytes);
         self.meter.has_read();
@@ -148,15 +150,15 @@ impl Notes for SessionLog<'_> {
     }
 
     fn goes_on(&mut self, session: &Session) {
-        self.meter.goes_on(session);
+        self.meter.goes_on(session, &self.shared.metrics);
     }
 
     fn rests(&mut self) {
-        self.meter.rests();
+        self.meter.rests(&self.shared.metrics);
     }
 
     fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>) {
-        self.meter.count(tally, status);
+        self.meter.count(tally, status, &self.shared.metrics);
     }
 
     fn note(&mut self, note: Note) {

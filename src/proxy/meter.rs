@@ -16,22 +16,21 @@ const SAMPLED: u8 = 16;
 
 /// One session's numbers, on their way.
 #[derive(Debug)]
-pub(super) struct Meter<'a> {
-    metrics: &'a Metrics,
+pub(super) struct Meter {
     /// Turns until one is timed.
     turns: u8,
     began: Option<Instant>,
     /// Bytes have come in this turn.
     has_read: bool,
     waits: Option<(Wait, Instant)>,
-    present: Present<'a>,
+    present: Present,
 }
 
-impl<'a> Meter<'a> {
+impl Meter {
     /// The meter of a session; which of its first turns is timed goes by its number.
-    pub(super) fn new(metrics: &'a Metrics, present: Present<'a>, session: u64) -> Self {
+    pub(super) fn new(present: Present, session: u64) -> Self {
         let turns = u8::try_from(session % u64::from(SAMPLED)).unwrap_or_default();
-        Self { metrics, turns, began: None, has_read: false, waits: None, present }
+        Self { turns, began: None, has_read: false, waits: None, present }
     }
 
     /// The session wakes up.
@@ -47,35 +46,40 @@ impl<'a> Meter<'a> {
     }
 
     /// The session has counted something, and is about to send what it led to.
-    pub(super) fn count(&mut self, tally: &mut Tally, status: Option<TransactionStatus>) {
-        let traffic = &self.metrics.traffic;
+    pub(super) fn count(
+        &mut self,
+        tally: &mut Tally,
+        status: Option<TransactionStatus>,
+        metrics: &Metrics,
+    ) {
+        let traffic = &metrics.traffic;
         tally.take(|place, count| traffic.count(place, count));
         tally.take_errors(|class, count| traffic.errors(class, count));
         self.present.stands(State::of(status));
     }
 
     /// The session has done something.
-    pub(super) fn goes_on(&mut self, session: &Session) {
+    pub(super) fn goes_on(&mut self, session: &Session, metrics: &Metrics) {
         let waits = session.awaits();
         if waits == self.waits.map(|(wait, _)| wait) {
             return;
         }
         let now = Instant::now();
         if let Some((wait, since)) = self.waits {
-            self.metrics.traffic.waited(wait, now.duration_since(since));
+            metrics.traffic.waited(wait, now.duration_since(since));
         }
         self.waits = waits.map(|wait| (wait, now));
     }
 
     /// The session has nothing more to do for now: what it read has been written, as far as the
     /// sockets take it.
-    pub(super) fn rests(&mut self) {
+    pub(super) fn rests(&mut self, metrics: &Metrics) {
         if !std::mem::take(&mut self.has_read) {
             return;
         }
         match self.began.take() {
             Some(began) => {
-                self.metrics.traffic.was_awake(began.elapsed());
+                metrics.traffic.was_awake(began.elapsed());
                 self.turns = SAMPLED - 1;
             }
             None => self.turns = self.turns.saturating_sub(1),

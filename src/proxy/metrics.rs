@@ -10,7 +10,7 @@ mod spread;
 mod standing;
 mod traffic;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use prometheus_client::encoding::{EncodeLabelSet, prometheus_text};
@@ -83,7 +83,7 @@ pub(super) struct Metrics {
     lookups_failed: Counter,
     out_of_step: Counter,
     /// How sessions begin and end.
-    pub(super) lifetimes: Lifetimes,
+    pub(super) lifetimes: Arc<Lifetimes>,
     /// What passes through them.
     pub(super) traffic: Traffic,
     refused: Family<Label, Counter>,
@@ -129,7 +129,7 @@ impl Metrics {
             not_rewritten: Family::default(),
             lookups_failed: Counter::default(),
             out_of_step: Counter::default(),
-            lifetimes: Lifetimes::register(&mut registry),
+            lifetimes: Arc::new(Lifetimes::register(&mut registry)),
             traffic: Traffic::register(&mut registry),
             refused: Family::default(),
             handshakes_failed: Counter::default(),

@@ -10,6 +10,7 @@ mod breaker;
 mod catalogs;
 mod connection;
 mod drain;
+mod established;
 mod greeting;
 pub mod inherited;
 pub mod log;
@@ -19,9 +20,11 @@ mod memory;
 mod meter;
 mod metrics;
 mod places;
+mod polled;
 mod pulse;
 mod readiness;
 mod refusal;
+mod relay;
 mod reloads;
 mod ruling;
 mod side;
@@ -32,11 +35,12 @@ mod stopping;
 pub mod tls;
 mod upstream;
 mod upstreams;
+mod worker;
 
 use std::io;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -44,8 +48,7 @@ use arc_swap::ArcSwap;
 use sha2::Digest as _;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::task::TaskTracker;
+use tokio::sync::oneshot;
 
 use crate::config::{Address, KeyValues, Limits};
 use crate::rules::Ruleset;
@@ -65,23 +68,15 @@ pub use reloads::Reloaded;
 use reloads::Reloads;
 use ruling::Rulings;
 pub(crate) use ruling::in_force;
-use socket::{Detached, Listener, Sharing, Socket};
+use socket::{Listener, Sharing};
 use status::History;
 pub(crate) use status::reasons::explain as meaning;
 use stopping::Stopping;
 use upstreams::Upstreams;
-
-/// Connections that may wait for a worker to take them over; behind them, nothing is accepted.
-const ARRIVALS: usize = 256;
+use worker::Worker;
 
 /// How long accepting pauses when the process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// How long the sessions have to say goodbye when the proxy stops.
-const STOP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The buffer that a worker's sessions read into.
-type Scratch = Mutex<Vec<u8>>;
 
 /// What a proxy needs to run.
 #[derive(Debug)]
@@ -319,90 +314,5 @@ impl Handle {
     pub fn reject_rules(&self, why: &str) {
         self.shared.metrics.not_reloaded();
         self.shared.history.reloaded(Some(why));
-    }
-}
-
-async fn assign(client: Socket, peer: String, workers: &[Worker]) {
-    let Some(worker) = workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed))
-    else {
-        return;
-    };
-    match client.detach() {
-        Ok(client) => worker.take(client, peer).await,
-        Err(error) => tracing::warn!(%error, client = peer, "a client could not be handed on"),
-    }
-}
-
-/// A thread with a runtime of its own, and the connections on it.
-struct Worker {
-    thread: thread::JoinHandle<()>,
-    clients: mpsc::Sender<(Detached, String)>,
-    /// Connections given to it and not yet closed.
-    load: Arc<AtomicUsize>,
-}
-
-impl Worker {
-    fn start(number: usize, shared: &Arc<Shared>) -> io::Result<Self> {
-        let (clients, arrivals) = mpsc::channel(ARRIVALS);
-        let load = Arc::new(AtomicUsize::new(0));
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        shared.pulse.watch(Duty::Serve, runtime.handle());
-        let work = work(Arc::clone(shared), Arc::clone(&load), arrivals);
-        let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            runtime.block_on(work);
-            // A name that is still being looked up is not waited for.
-            runtime.shutdown_background();
-        })?;
-        Ok(Self { thread, clients, load })
-    }
-
-    async fn take(&self, client: Detached, peer: String) {
-        self.load.fetch_add(1, Ordering::Relaxed);
-        if self.clients.send((client, peer)).await.is_err() {
-            // Its load stays, so that the other workers are preferred.
-            tracing::error!("a client was dropped: its worker is gone");
-        }
-    }
-
-    fn join(self) {
-        drop(self.clients);
-        if self.thread.join().is_err() {
-            tracing::error!("a worker ended in a panic");
-        }
-    }
-}
-
-async fn work(
-    shared: Arc<Shared>,
-    load: Arc<AtomicUsize>,
-    mut arrivals: mpsc::Receiver<(Detached, String)>,
-) {
-    let scratch = Arc::new(Mutex::new(vec![0; connection::READ_SIZE]));
-    let tasks = TaskTracker::new();
-    while let Some((client, peer)) = arrivals.recv().await {
-        let departure = Departure(Arc::clone(&load));
-        let (shared, scratch) = (Arc::clone(&shared), Arc::clone(&scratch));
-        match client.attach() {
-            Ok(client) => {
-                tasks.spawn(async move {
-                    startup::serve(shared, scratch, client, peer).await;
-                    drop(departure);
-                });
-            }
-            Err(error) => tracing::warn!(%error, client = peer, "a client could not be taken over"),
-        }
-    }
-    tasks.close();
-    if tokio::time::timeout(STOP_TIMEOUT, tasks.wait()).await.is_err() {
-        tracing::warn!(sessions = tasks.len(), "sessions were cut off");
-    }
-}
-
-/// Counts a connection out, also when its task panics.
-struct Departure(Arc<AtomicUsize>);
-
-impl Drop for Departure {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

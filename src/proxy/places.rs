@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::config::Limits;
 
@@ -15,33 +15,33 @@ use super::refusal::Refusal;
 pub(super) struct Places {
     limits: Limits,
     /// One permit a session.
-    sessions: Semaphore,
+    sessions: Arc<Semaphore>,
     /// One permit a client that is not logged in.
     logins: Semaphore,
     /// Clients of each address, where that is limited.
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    by_address: Arc<Counts>,
 }
 
-/// A client of an address.
+type Counts = Mutex<HashMap<IpAddr, usize>>;
+
+/// A client of an address, where those are counted.
 #[derive(Debug)]
-pub(super) struct OfAddress<'a> {
-    places: &'a Places,
-    address: Option<IpAddr>,
-}
+pub(super) struct OfAddress(Option<(Arc<Counts>, IpAddr)>);
 
 impl Places {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            sessions: Semaphore::new(limits.connections),
+            sessions: Arc::new(Semaphore::new(limits.connections)),
             logins: Semaphore::new(limits.logins),
-            by_address: Mutex::default(),
+            by_address: Arc::default(),
         }
     }
 
     /// One for a session.
-    pub(super) fn session(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        self.sessions.try_acquire().map_err(|_| Refusal::Full(self.limits.connections))
+    pub(super) fn session(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permit = Arc::clone(&self.sessions).try_acquire_owned();
+        permit.map_err(|_| Refusal::Full(self.limits.connections))
     }
 
     /// One for a client that is not logged in.
@@ -50,10 +50,10 @@ impl Places {
     }
 
     /// One among those of its address; a Unix-domain socket has none.
-    pub(super) fn of_address(&self, peer: &str) -> Result<OfAddress<'_>, Refusal> {
+    pub(super) fn of_address(&self, peer: &str) -> Result<OfAddress, Refusal> {
         let address = peer.parse::<SocketAddr>().ok().map(|it| it.ip().to_canonical());
         let (Some(limit), Some(address)) = (self.limits.connections_per_address, address) else {
-            return Ok(OfAddress { places: self, address: None });
+            return Ok(OfAddress(None));
         };
         let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
@@ -61,14 +61,14 @@ impl Places {
             return Err(Refusal::FullAddress(limit));
         }
         *count += 1;
-        Ok(OfAddress { places: self, address: Some(address) })
+        Ok(OfAddress(Some((Arc::clone(&self.by_address), address))))
     }
 }
 
-impl Drop for OfAddress<'_> {
+impl Drop for OfAddress {
     fn drop(&mut self) {
-        let Some(address) = self.address else { return };
-        let mut counts = self.places.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((counts, address)) = self.0.take() else { return };
+        let mut counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&address) {
             *count -= 1;
             if *count == 0 {

@@ -1,15 +1,31 @@
 //! Whether the threads that clients depend on still do their work.
 
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-/// The threads' runtimes. Each is asked to run something beside its sessions: one that is stuck in a
-/// session, or gone, does not.
+/// The threads. Each is asked to do something beside its sessions: one that is stuck in a session, or
+/// gone, does not.
 #[derive(Debug, Default)]
-pub(super) struct Pulse(Mutex<Vec<(Duty, Handle)>>);
+pub(super) struct Pulse(Mutex<Vec<(Duty, Arc<dyn Answers>)>>);
+
+/// A thread, as it can be asked whether it works.
+pub(super) trait Answers: fmt::Debug + Send + Sync {
+    /// Has it answer, if it does.
+    fn ask(&self, answer: Sender<()>);
+}
+
+impl Answers for Handle {
+    fn ask(&self, answer: Sender<()>) {
+        self.spawn(async move {
+            // Who asked may have given up.
+            let _ = answer.send(());
+        });
+    }
+}
 
 /// What a thread is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +47,9 @@ pub(super) enum Phase {
 
 impl Pulse {
     /// From here on this one is asked too.
-    pub(super) fn watch(&self, duty: Duty, runtime: &Handle) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((duty, runtime.clone()));
+    pub(super) fn watch(&self, duty: Duty, thread: &(impl Answers + Clone + 'static)) {
+        let thread = Arc::new(thread.clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((duty, thread));
     }
 
     /// Whether all answer within this time, which the calling thread waits for.
@@ -41,12 +58,8 @@ impl Pulse {
         let (answer, answers) = channel();
         let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         threads.retain(|(duty, _)| phase == Phase::Runs || *duty == Duty::Serve);
-        for (_, runtime) in &threads {
-            let answer = answer.clone();
-            runtime.spawn(async move {
-                // Who asked may have given up.
-                let _ = answer.send(());
-            });
+        for (_, thread) in &threads {
+            thread.ask(answer.clone());
         }
         drop(answer);
         for _ in threads {

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use mio::{Registry, Token};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
@@ -47,6 +48,12 @@ impl Side {
             sending: Sending::Open,
             broken: None,
         }
+    }
+
+    /// A relay watches the socket from here on.
+    pub(super) fn enter(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.dry = false;
+        self.socket.enter(registry, token)
     }
 
     /// The task has been woken, by whatever it was. A side that was dry is so still where nothing has
@@ -140,7 +147,9 @@ impl Side {
                 Poll::Pending => break,
             }
         }
-        self.settle(cx);
+        if self.socket.is_encrypted() {
+            self.settle(cx);
+        }
         written
     }
 

@@ -2,12 +2,15 @@
 //! shell uses it.
 
 use std::io;
+use std::mem;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use mio::event::Event;
+use mio::{Registry, Token};
 use rustls::pki_types::CertificateDer;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -15,6 +18,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsStream;
 
 use crate::config::Address;
+
+use super::polled::Polled;
 
 /// How long a TCP peer may be silent before the kernel asks whether it is still there.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
@@ -25,6 +30,10 @@ pub(super) enum Socket {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
+    /// TCP or Unix-domain, watched by a relay.
+    Polled(Polled),
+    /// Watched by nobody, on the way from one thread to another; none once it is taken.
+    Unwatched(Option<Detached>),
 }
 
 impl Socket {
@@ -45,7 +54,7 @@ impl Socket {
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
             Self::Tcp(_) => Ok(u8::from_be_bytes(first)),
-            Self::Tls(_) | Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+            _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -55,8 +64,9 @@ impl Socket {
         let known = match self {
             Self::Tcp(stream) => stream.try_io(Interest::READABLE, || Ok(())),
             Self::Unix(stream) => stream.try_io(Interest::READABLE, || Ok(())),
+            Self::Polled(socket) => return socket.may_be_read(),
             // It may have been read, and not been decrypted yet.
-            Self::Tls(_) => Ok(()),
+            Self::Tls(_) | Self::Unwatched(_) => return true,
         };
         known.is_ok()
     }
@@ -66,7 +76,8 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx).map(drop),
             Self::Unix(stream) => stream.poll_read_ready(cx).map(drop),
-            Self::Tls(_) => Poll::Ready(()),
+            Self::Polled(socket) if !socket.may_be_read() => Poll::Pending,
+            Self::Tls(_) | Self::Polled(_) | Self::Unwatched(_) => Poll::Ready(()),
         }
     }
 
@@ -74,7 +85,7 @@ impl Socket {
     pub(super) fn alpn(&self) -> Option<&[u8]> {
         match self {
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol(),
-            Self::Tcp(_) | Self::Unix(_) => None,
+            _ => None,
         }
     }
 
@@ -86,7 +97,7 @@ impl Socket {
     pub(super) fn peer_certificate(&self) -> Option<&CertificateDer<'static>> {
         match self {
             Self::Tls(stream) => stream.get_ref().1.peer_certificates()?.first(),
-            Self::Tcp(_) | Self::Unix(_) => None,
+            _ => None,
         }
     }
 
@@ -112,9 +123,49 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.into_std().map(Detached::Tcp),
             Self::Unix(stream) => stream.into_std().map(Detached::Unix),
-            Self::Tls(_) => Err(io::Error::other("an encrypted connection stays where it is")),
+            Self::Unwatched(socket) => socket.ok_or_else(taken),
+            Self::Tls(_) | Self::Polled(_) => {
+                Err(io::Error::other("such a connection stays where it is"))
+            }
         }
     }
+
+    fn take(&mut self) -> Self {
+        mem::replace(self, Self::Unwatched(None))
+    }
+
+    /// A relay watches it from here on.
+    pub(super) fn enter(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        *self = Self::Polled(Polled::new(self.take().detach()?, registry, token)?);
+        Ok(())
+    }
+
+    /// The relay watches it no more.
+    pub(super) fn leave(&mut self, registry: &Registry) -> io::Result<()> {
+        if let Self::Polled(socket) = self.take() {
+            *self = Self::Unwatched(Some(socket.detach(registry)?));
+        }
+        Ok(())
+    }
+
+    /// The runtime that this is called in watches it from here on.
+    pub(super) fn attach(self) -> io::Result<Self> {
+        match self {
+            Self::Unwatched(socket) => socket.ok_or_else(taken)?.attach(),
+            socket => Ok(socket),
+        }
+    }
+
+    /// The kernel has told something of it to the relay that watches it.
+    pub(super) fn has_changed(&mut self, event: &Event) {
+        if let Self::Polled(socket) = self {
+            socket.has_changed(event);
+        }
+    }
+}
+
+fn taken() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the socket has been taken")
 }
 
 /// A socket that no runtime watches.
@@ -150,6 +201,10 @@ impl AsyncRead for Socket {
                 polled => polled,
             },
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Polled(socket) => {
+                socket.read(buf.initialize_unfilled()).map_ok(|count| buf.advance(count))
+            }
+            Self::Unwatched(_) => Poll::Ready(Err(taken())),
         }
     }
 }
@@ -164,6 +219,8 @@ impl AsyncWrite for Socket {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Polled(socket) => socket.write(buf),
+            Self::Unwatched(_) => Poll::Ready(Err(taken())),
         }
     }
 
@@ -171,7 +228,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Ok(())),
         }
     }
 
@@ -180,6 +237,8 @@ impl AsyncWrite for Socket {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Polled(socket) => Poll::Ready(socket.shut_down()),
+            Self::Unwatched(_) => Poll::Ready(Err(taken())),
         }
     }
 }

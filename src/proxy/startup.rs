@@ -1,7 +1,7 @@
 //! From an accepted socket to a running session, and to its end: the part that is truly linear.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -14,12 +14,12 @@ use crate::auth::Binding;
 use crate::rules::{NAME_BYTES, Origin};
 use crate::session::login::{ChannelBinding, LoginRefusal};
 use crate::session::{Session, Setup};
-use crate::wire::build;
 use crate::wire::startup::StartupParameters;
 use crate::wire::target::TargetSessionAttrs;
 
 use super::access::Access;
 use super::connection::{Connection, End};
+use super::established::{Established, LINGER, close};
 use super::greeting::{self, Asked, Greeting, Rejected};
 use super::log::SessionLog;
 use super::login::{Failed, Known, Login};
@@ -31,34 +31,35 @@ use super::ruling::Follower;
 use super::socket::Socket;
 use super::upstream::{Missed, Reached, Search};
 use super::upstreams::Server;
+use super::worker::{Departure, Desk};
 use super::{Shared, upstream};
-
-/// How long a client's input is read and dropped after the last word to it, so that closing the
-/// socket over unread input does not reset the connection and take that word away.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// How long the server may take to close the connection of a CancelRequest.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves one accepted socket to its end.
 ///
-/// What is only for a moment is on the heap for that moment: this future is what every idle session
-/// keeps.
-pub(super) async fn serve(
-    shared: Arc<Shared>,
-    scratch: Arc<super::Scratch>,
-    client: Socket,
-    peer: String,
-) {
-    let arriving = Box::pin(arrive(&shared, client, peer));
-    if let Some(mut running) = arriving.await {
-        let end = run(&shared, &scratch, &mut running).await;
-        Box::pin(finish(*running, end)).await;
+/// What is only for a moment is on the heap for that moment: this future is what every idle session with
+/// TLS keeps.
+pub(super) async fn serve(desk: Arc<Desk>, client: Socket, peer: String, departure: Departure) {
+    let arriving = Box::pin(arrive(&desk, client, peer, departure));
+    let Some(mut session) = arriving.await else { return };
+    if session.connection.is_plain() {
+        desk.relay.take(session);
+    } else {
+        let end = session.run(&desk).await;
+        Box::pin(session.finish(end, None)).await;
     }
 }
 
-/// From an accepted socket to a session, if it asks for one and gets it.
-async fn arrive(shared: &Arc<Shared>, client: Socket, peer: String) -> Option<Box<Running<'_>>> {
+/// From an accepted socket to a session whose client is logged in, if it asks for one and gets it.
+async fn arrive(
+    desk: &Desk,
+    client: Socket,
+    peer: String,
+    departure: Departure,
+) -> Option<Box<Established>> {
+    let shared = &desk.shared;
     let of_address = shared.places.of_address(&peer);
     let (login, of_address) = match of_address.and_then(|it| Ok((shared.places.login()?, it))) {
         Ok(places) => places,
@@ -71,9 +72,21 @@ async fn arrive(shared: &Arc<Shared>, client: Socket, peer: String) -> Option<Bo
     let access = shared.access.load_full();
     match Box::pin(hear(shared, client, &access, deadline)).await? {
         Ok(Ok(Greeting { client, packet, asked: Asked::Session(parameters) })) => {
-            let login = LoginPlace { of_address, permit: login, deadline };
+            let login = LoginPlace { of_address, departure, permit: login, deadline };
             let arrival = Arrival { client, packet, parameters, peer, access, login };
-            return session(shared, arrival).await;
+            let mut arriving = session(shared, arrival).await?;
+            let login = Box::pin(log_in_in_time(&desk.scratch, &mut arriving));
+            let ended = shared.stopping.or(login).await;
+            let Arriving { session, server, target, login, .. } = arriving;
+            drop(login);
+            // Logged in, to an end before that, or to the proxy's.
+            let end = match ended {
+                Some(None) => return Some(session),
+                Some(end) => end,
+                None => None,
+            };
+            let unfit = unfit(end.as_ref(), server, target);
+            session.finish(end, unfit).await;
         }
         Ok(Ok(Greeting { client, packet, asked: Asked::Cancel })) => {
             cancel(shared, client, &packet).await;
@@ -131,28 +144,25 @@ struct Arrival<'a> {
 
 /// A place among the connections.
 struct LoginPlace<'a> {
-    of_address: OfAddress<'a>,
+    of_address: OfAddress,
+    departure: Departure,
     /// Among those that are not logged in.
     permit: SemaphorePermit<'a>,
     /// When it is to be.
     deadline: Instant,
 }
 
-/// A session that has a server.
-struct Running<'a> {
-    connection: Connection,
-    log: SessionLog<'a>,
+/// A session that has a server, until its client is logged in.
+struct Arriving<'a> {
+    session: Box<Established>,
     server: &'a Server,
     /// What the session finds out about the server by its login.
     target: TargetSessionAttrs,
-    /// Until it is logged in.
-    login: Option<SemaphorePermit<'a>>,
+    login: SemaphorePermit<'a>,
     deadline: Instant,
-    permit: SemaphorePermit<'a>,
-    of_address: OfAddress<'a>,
 }
 
-async fn session<'a>(shared: &'a Arc<Shared>, arrival: Arrival<'a>) -> Option<Box<Running<'a>>> {
+async fn session<'a>(shared: &'a Arc<Shared>, arrival: Arrival<'a>) -> Option<Arriving<'a>> {
     let Arrival { mut client, packet, parameters, peer, access, login } = arrival;
     let admitted = shared.memory.admit().and_then(|()| shared.places.session());
     let permit = match admitted {
@@ -162,7 +172,7 @@ async fn session<'a>(shared: &'a Arc<Shared>, arrival: Arrival<'a>) -> Option<Bo
             return None;
         }
     };
-    let LoginPlace { of_address, permit: login, deadline } = login;
+    let LoginPlace { of_address, departure, permit: login, deadline } = login;
     let begun = Box::pin(begin(shared, &access, &mut client, &packet, &parameters, deadline)).await;
     let Reached { socket, heard, server } = match begun {
         Ok(reached) => reached,
@@ -189,9 +199,8 @@ async fn session<'a>(shared: &'a Arc<Shared>, arrival: Arrival<'a>) -> Option<Bo
     let account = Account::new(&shared.memory);
     let connection = Connection::new(session, follower, client, socket, heard, account);
     let log = SessionLog::new(shared, present, peer);
-    let login = Some(login);
-    let running = Running { connection, log, server, target, login, deadline, permit, of_address };
-    Some(Box::new(running))
+    let session = Established { connection, log, permit, of_address, departure };
+    Some(Arriving { session: Box::new(session), server, target, login, deadline })
 }
 
 /// A connection to the server, on which the client is logged in where that is for the proxy to do.
@@ -306,30 +315,10 @@ pub(super) fn cut(name: &[u8]) -> &[u8] {
     name.get(..NAME_BYTES).unwrap_or(name)
 }
 
-/// Runs a session to its end, or until the proxy stops.
-async fn run(shared: &Shared, scratch: &super::Scratch, running: &mut Running<'_>) -> Option<End> {
-    shared.stopping.or(run_to_end(shared, scratch, running)).await
-}
-
-/// Runs a session; that its client is not logged in in time is an end too.
-async fn run_to_end(shared: &Shared, scratch: &super::Scratch, running: &mut Running<'_>) -> End {
-    if let Some(end) = Box::pin(log_in_in_time(scratch, running)).await {
-        return end;
-    }
-    let Running { connection, log, .. } = running;
-    if shared.draining.is_said() {
-        connection.drain_after_one();
-    } else if let Some(end) = shared.draining.or(connection.run(scratch, log)).await {
-        return end;
-    } else {
-        connection.drain();
-    }
-    connection.run(scratch, log).await
-}
-
 /// Runs a session until its client is logged in, or to an end before that.
-async fn log_in_in_time(scratch: &super::Scratch, running: &mut Running<'_>) -> Option<End> {
-    let Running { connection, log, server, target, login, deadline, .. } = running;
+async fn log_in_in_time(scratch: &Mutex<Vec<u8>>, arriving: &mut Arriving<'_>) -> Option<End> {
+    let Arriving { session, server, target, deadline, .. } = arriving;
+    let Established { connection, log, .. } = &mut **session;
     let Ok(ended) = timeout_at(*deadline, connection.log_in(scratch, log)).await else {
         return Some(End::NotLoggedIn);
     };
@@ -337,63 +326,20 @@ async fn log_in_in_time(scratch: &super::Scratch, running: &mut Running<'_>) -> 
     if has_said && *target != TargetSessionAttrs::Any {
         server.has_said(*target, connection.session.attributes());
     }
-    if ended.is_none() {
-        *login = None;
-    }
     ended
 }
 
-/// Ends a session with the last word to its client.
-async fn finish(running: Running<'_>, end: Option<End>) {
-    // What is named first is given back last, also where there is no last word.
-    let Running { of_address: _last, permit, login, mut log, server, target, connection, .. } =
-        running;
-    log.ended(end.as_ref(), &connection.session);
-    let last_word = match end {
-        Some(End::Client(_)) => return,
-        Some(End::Server | End::ServerLeft) => None,
-        Some(End::ServerLost(error)) => Some(Refusal::ServerLost(error)),
-        Some(End::Violation(violation)) => Some(Refusal::Violation(violation)),
-        Some(End::NotLoggedIn) => Some(Refusal::NotLoggedIn),
-        Some(End::Login(LoginRefusal::ChannelBinding)) => Some(Refusal::ChannelBinding),
-        Some(End::Login(LoginRefusal::Target(attributes))) => {
-            let server = server.address.to_string();
-            Some(Refusal::Unfit { server, target, attributes })
-        }
-        Some(End::Drained) | None => Some(Refusal::Stopping),
-    };
-    let last_word = last_word.filter(|_| connection.can_address_client());
-    // The server's connection is closed here; whoever sees the end may come back at once.
-    let (mut client, unsent) = connection.into_client();
-    drop((log, permit, login));
-    if timeout(LINGER, client.write_all(&unsent)).await.is_ok_and(|written| written.is_ok()) {
-        close(client, last_word.as_ref()).await;
-    }
+/// The last word to a client whose server is not what it has to be.
+fn unfit(end: Option<&End>, server: &Server, target: TargetSessionAttrs) -> Option<Refusal> {
+    let Some(End::Login(LoginRefusal::Target(attributes))) = end else { return None };
+    let server = server.address.to_string();
+    Some(Refusal::Unfit { server, target, attributes: *attributes })
 }
 
 /// Tells a client why it gets no session.
 async fn refuse(shared: &Shared, client: Socket, refusal: &Refusal) {
     shared.metrics.refused(refusal);
     close(client, Some(refusal)).await;
-}
-
-/// Ends a client's connection so that it can read the last word: nothing is reset while input
-/// is unread.
-async fn close(mut client: Socket, last_word: Option<&Refusal>) {
-    let goodbye = async {
-        if let Some(refusal) = last_word {
-            client.write_all(&build::fatal(refusal.sqlstate(), &refusal.to_string())).await?;
-        }
-        client.shutdown().await?;
-        tokio::io::copy(&mut client, &mut tokio::io::sink()).await
-    };
-    match timeout(LINGER, goodbye).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "the client was gone before its connection was closed");
-        }
-        Err(_) => tracing::debug!("the client did not close its connection in time"),
-    }
 }
 
 /// Passes a CancelRequest on, to every server, since it does not say which it is for; those that have

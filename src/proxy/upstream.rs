@@ -197,7 +197,7 @@ async fn encrypted(shared: &Shared, address: &Address) -> Result<Socket, Refusal
 async fn handshake(server: Socket, leg: &ServerLeg, address: &Address) -> io::Result<Socket> {
     match server {
         Socket::Tcp(stream) => leg.connect(stream, address).await.map(Socket::encrypted),
-        Socket::Unix(_) | Socket::Tls(_) => Err(io::Error::other("it is not a TCP connection")),
+        _ => Err(io::Error::other("it is not a TCP connection")),
     }
 }
 

@@ -1,9 +1,14 @@
 //! What failed, as far as its text says: only an error has it read.
 
-use crate::sql::{self, Insert, Part, Rows, Statement, Syntax};
+use std::sync::Arc;
+
+use crate::sql::{Insert, Part, Rows, Script, Statement, Unclassified};
 
 use super::recovery::ReplyTo;
 use super::text::{Kind, Text};
+
+/// What the statements of a text are, and its shape.
+pub(super) type Read = (Result<Arc<Script>, Unclassified>, u64);
 
 /// What failed, as far as its text says.
 #[derive(Debug)]
@@ -20,7 +25,7 @@ pub(super) enum Asked {
 
 impl Asked {
     /// `start` is where the statement begins in a text of several.
-    pub(super) fn of(text: &Text, syntax: Syntax, start: Option<usize>) -> Self {
+    pub(super) fn of(text: &Text, start: Option<usize>, read: impl FnOnce(&[u8]) -> Read) -> Self {
         let text = match &text.kind {
             Kind::MayInsert(text) => text,
             Kind::DeferredChecks => return Self::DeferredChecks,
@@ -28,14 +33,14 @@ impl Asked {
             Kind::Unsure => return Self::Unclassified,
             Kind::Other => return Self::NotInsert,
         };
-        let Ok(mut script) = sql::classify(text, syntax) else { return Self::Unclassified };
-        let fingerprint = sql::fingerprint(text, syntax);
+        let (Ok(script), fingerprint) = read(text) else { return Self::Unclassified };
         let alone = script.statements.len() == 1;
         let asked = |part: &Part| alone || Some(part.range.start) == start;
-        match script.statements.iter().position(asked) {
+        let mut parts = script.statements.iter().skip_while(|part| !asked(part));
+        match parts.next() {
             Some(found) => {
-                let next = script.statements.get(found + 1).map(|part| part.range.start);
-                Self::Statement(script.statements.swap_remove(found), next, fingerprint)
+                let next = parts.next().map(|part| part.range.start);
+                Self::Statement(found.clone(), next, fingerprint)
             }
             None if script.statements.is_empty() => Self::Unclassified,
             None => Self::Several(fingerprint),

@@ -1,5 +1,7 @@
 //! A 23505 has come: what was it the reply to, which rule lists it, what can become of it.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::rules::{Action, AffectedRows, Constraint, OnConflict, Rule, Strategy};
@@ -8,7 +10,7 @@ use crate::wire::backend::ErrorFields;
 use crate::wire::build;
 use crate::wire::frame::Frame;
 
-use super::asked::{Asked, rows_requested};
+use super::asked::{Asked, Read, rows_requested};
 use super::catalog::Catalog;
 use super::expected::{Entry, Execution, Expected, Object, Query};
 use super::held::{Again, Held, Stage};
@@ -60,7 +62,7 @@ impl Session {
     }
 
     /// All that is needed to judge an error, and to answer in its place.
-    fn hold(&self, frame: &Frame<'_>, segment: Segment, failed: Failed) -> Held {
+    fn hold(&mut self, frame: &Frame<'_>, segment: Segment, failed: Failed) -> Held {
         let (asked, again) = match failed {
             Failed::Head => match self.ledger.head() {
                 Some(Expected::Query(query)) => self.asked_by(query),
@@ -102,7 +104,7 @@ impl Session {
 
     fn asked_by(&self, query: &Query) -> (Asked, Again) {
         let Kind::MayInsert(text) = &query.text.kind else {
-            return (Asked::of(&query.text, self.syntax, None), Again::Not);
+            return (Asked::of(&query.text, None, |text| self.read(text)), Again::Not);
         };
         if query.reading != self.reading {
             return (Asked::Unclassified, Again::Not);
@@ -111,7 +113,8 @@ impl Session {
             Some(Piece::Client { guarded: Some(guarded), .. }) => Some(guarded),
             _ => None,
         };
-        let asked = Asked::of(&query.text, self.syntax, guarded.map(|range| range.start));
+        let start = guarded.map(|range| range.start);
+        let asked = Asked::of(&query.text, start, |text| self.read(text));
         let again = Again::Query {
             text: text.clone(),
             spliced: query.splice.as_ref().is_some_and(|splice| splice.has_commands()),
@@ -121,10 +124,19 @@ impl Session {
         (asked, again)
     }
 
-    fn asked_in(&self, execution: &Execution) -> Asked {
+    /// Reads a text, which hardly comes twice.
+    fn read(&self, text: &[u8]) -> Read {
+        let (script, fingerprint) = sql::read(text, self.syntax);
+        (script.map(Arc::new), fingerprint)
+    }
+
+    fn asked_in(&mut self, execution: &Execution) -> Asked {
         match &execution.bound {
             Some(bound) if bound.prepared.reading != self.reading => Asked::Unclassified,
-            Some(bound) => Asked::of(&bound.prepared.text, self.syntax, None),
+            // Of a prepared statement, others may fail as well.
+            Some(bound) => {
+                Asked::of(&bound.prepared.text, None, |text| self.memo.read(text, self.syntax))
+            }
             None => Asked::NotInsert,
         }
     }

@@ -4,9 +4,9 @@ use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::Syntax;
 use super::calls::{begins_subselect, group_length};
 use super::tokens::{self, Kind, Token};
+use super::{Syntax, Unclassified};
 
 /// A number for the shape of a text, the same in every run and release.
 ///
@@ -15,9 +15,14 @@ use super::tokens::{self, Kind, Token};
 /// cannot be read is known by its first word alone, since what follows may be anything.
 #[must_use]
 pub fn fingerprint(text: &[u8], syntax: Syntax) -> u64 {
+    shape(text, tokens::scan(text, syntax).as_deref())
+}
+
+/// The same of a text whose tokens have been looked for.
+pub(super) fn shape(text: &[u8], tokens: Result<&[Token<'_>], &Unclassified>) -> u64 {
     let mut shape = Shape { hasher: SipHasher13::new_with_keys(0, 0) };
-    match tokens::scan(text, syntax) {
-        Ok(tokens) => shape.add_all(&tokens),
+    match tokens {
+        Ok(tokens) => shape.add_all(tokens),
         Err(_) => shape.add(UNREAD, &first_word(text)),
     }
     shape.hasher.finish()

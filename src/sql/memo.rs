@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use super::{Script, Syntax, Unclassified, classify};
+use super::{Script, Syntax, Unclassified, classify, fingerprint, read};
 
 /// The last texts that were classified, and what they are.
 #[derive(Debug, Default)]
@@ -17,28 +17,70 @@ struct Known {
     text: Box<[u8]>,
     syntax: Syntax,
     script: Result<Arc<Script>, Unclassified>,
+    /// Its shape, once that was asked for.
+    fingerprint: Option<u64>,
 }
 
 impl Memo {
     /// Tells what the statements of a text are, as [`classify`] does.
     pub fn classify(&mut self, text: &[u8], syntax: Syntax) -> Result<Arc<Script>, Unclassified> {
-        if text.len() > LONGEST {
-            return classify(text, syntax).map(Arc::new);
-        }
-        self.slots.resize_with(SLOTS, || None);
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
-        let at = usize::try_from(hash).unwrap_or_default() % SLOTS;
-        let Some(slot) = self.slots.get_mut(at) else {
-            return classify(text, syntax).map(Arc::new);
-        };
-        match slot {
-            Some(known) if *known.text == *text && known.syntax == syntax => known.script.clone(),
-            _ => {
+        match self.slot(text) {
+            Some(Some(known)) if known.is(text, syntax) => known.script.clone(),
+            slot => {
                 let script = classify(text, syntax).map(Arc::new);
-                *slot = Some(Known { text: text.into(), syntax, script: script.clone() });
+                keep(slot, text, syntax, &script, None);
                 script
             }
         }
+    }
+
+    /// The same, and its [`fingerprint`](super::fingerprint).
+    pub fn read(
+        &mut self,
+        text: &[u8],
+        syntax: Syntax,
+    ) -> (Result<Arc<Script>, Unclassified>, u64) {
+        match self.slot(text) {
+            Some(Some(known)) if known.is(text, syntax) => {
+                let fingerprint =
+                    *known.fingerprint.get_or_insert_with(|| fingerprint(text, syntax));
+                (known.script.clone(), fingerprint)
+            }
+            slot => {
+                let (script, fingerprint) = read(text, syntax);
+                let script = script.map(Arc::new);
+                keep(slot, text, syntax, &script, Some(fingerprint));
+                (script, fingerprint)
+            }
+        }
+    }
+
+    /// Where a text is kept, if it is not too long for that.
+    fn slot(&mut self, text: &[u8]) -> Option<&mut Option<Known>> {
+        if text.len() > LONGEST {
+            return None;
+        }
+        self.slots.resize_with(SLOTS, || None);
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(text);
+        self.slots.get_mut(usize::try_from(hash).unwrap_or_default() % SLOTS)
+    }
+}
+
+impl Known {
+    fn is(&self, text: &[u8], syntax: Syntax) -> bool {
+        *self.text == *text && self.syntax == syntax
+    }
+}
+
+fn keep(
+    slot: Option<&mut Option<Known>>,
+    text: &[u8],
+    syntax: Syntax,
+    script: &Result<Arc<Script>, Unclassified>,
+    fingerprint: Option<u64>,
+) {
+    if let Some(slot) = slot {
+        *slot = Some(Known { text: text.into(), syntax, script: script.clone(), fingerprint });
     }
 }
 

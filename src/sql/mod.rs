@@ -234,8 +234,18 @@ pub enum Unclassified {
 /// Takes time and memory in proportion to the text, some 200 bytes for each of its tokens: bound
 /// the text first.
 pub fn classify(text: &[u8], syntax: Syntax) -> Result<Script, Unclassified> {
-    let tokens = tokens::scan(text, syntax)?;
-    let parts = split(&tokens)?;
+    script(text, &tokens::scan(text, syntax)?, syntax)
+}
+
+/// What [`classify`] and [`fingerprint`] say of a text, which is read once for both.
+pub fn read(text: &[u8], syntax: Syntax) -> (Result<Script, Unclassified>, u64) {
+    let tokens = tokens::scan(text, syntax);
+    let fingerprint = fingerprint::shape(text, tokens.as_deref());
+    (tokens.and_then(|tokens| script(text, &tokens, syntax)), fingerprint)
+}
+
+fn script(text: &[u8], tokens: &[Token<'_>], syntax: Syntax) -> Result<Script, Unclassified> {
+    let parts = split(tokens)?;
     if parts.len() > 1 && names_string_syntax(text) {
         return Err(Unclassified::StringSyntax);
     }

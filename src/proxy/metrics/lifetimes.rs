@@ -1,5 +1,7 @@
 //! How sessions begin and end, and where they stand in between.
 
+use std::sync::Arc;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -178,11 +180,11 @@ impl Lifetimes {
     }
 
     /// Counts a session in, and out when what comes back is dropped.
-    pub(in crate::proxy) fn session(&self) -> Present<'_> {
+    pub(in crate::proxy) fn session(self: &Arc<Self>) -> Present {
         self.begun.inc();
         self.now.inc();
         self.state(State::Login).inc();
-        Present { lifetimes: self, state: State::Login, ending: Ending::Aborted }
+        Present { lifetimes: Arc::clone(self), state: State::Login, ending: Ending::Aborted }
     }
 
     fn state(&self, state: State) -> &Gauge {
@@ -220,13 +222,13 @@ impl Lifetimes {
 
 /// A session that goes on.
 #[derive(Debug)]
-pub(in crate::proxy) struct Present<'a> {
-    lifetimes: &'a Lifetimes,
+pub(in crate::proxy) struct Present {
+    lifetimes: Arc<Lifetimes>,
     state: State,
     ending: Ending,
 }
 
-impl Present<'_> {
+impl Present {
     /// It is about to end like this; one that ends without a word was aborted.
     pub(in crate::proxy) fn ends(&mut self, ending: Ending) {
         self.ending = ending;
@@ -242,7 +244,7 @@ impl Present<'_> {
     }
 }
 
-impl Drop for Present<'_> {
+impl Drop for Present {
     fn drop(&mut self) {
         self.lifetimes.state(self.state).dec();
         if let Some(counter) = self.lifetimes.endings.get(self.ending as usize) {
