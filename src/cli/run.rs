@@ -1,6 +1,8 @@
 //! `pgabsorb run`: the proxy, until a signal stops it.
 
+use std::num::NonZero;
 use std::path::Path;
+use std::thread;
 use std::{io, io::Write as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -83,7 +85,9 @@ pub(super) fn bind(
 /// Two descriptors for each session, one for each client on its way to one, and some for the rest:
 /// as many as the system lets us have.
 fn raise_descriptor_limit(limits: &config::Limits) {
-    let wanted = 2 * limits.connections as u64 + limits.logins as u64 + SPARE_DESCRIPTORS;
+    let cores = thread::available_parallelism().map_or(1, NonZero::get) as u64;
+    let spare = SPARE_DESCRIPTORS + cores * OF_A_WORKER;
+    let wanted = 2 * limits.connections as u64 + limits.logins as u64 + spare;
     match rlimit::increase_nofile_limit(wanted) {
         Ok(limit) if limit < wanted => tracing::warn!(
             limit,
@@ -95,8 +99,11 @@ fn raise_descriptor_limit(limits: &config::Limits) {
     }
 }
 
-/// Descriptors for listeners, logs, event queues, and connections that are not sessions.
+/// Descriptors for listeners, logs, and connections that are not sessions.
 const SPARE_DESCRIPTORS: u64 = 128;
+
+/// Descriptors of the event queues of a worker and its relay.
+const OF_A_WORKER: u64 = 8;
 
 /// SIGTERM and SIGINT, which no longer end the process at once.
 pub(super) struct Signals(Option<(Signal, Signal)>);

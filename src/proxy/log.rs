@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -100,6 +101,12 @@ impl SessionLog {
                 tracing::error!(client, session, %violation, "session ended");
             }
         }
+    }
+
+    /// It ends without a word, since the system does not watch its sockets, or will not let go of them.
+    pub(super) fn lost(&self, error: &io::Error) {
+        let (client, session) = (&*self.client, self.session);
+        tracing::error!(client, session, %error, "session ended: the system refused its sockets");
     }
 
     fn conflict(&self, conflict: &Conflict) {

@@ -94,7 +94,7 @@ impl Relay {
 
     /// Ends the thread, and what sessions it has left.
     pub(super) fn quit(self) {
-        self.orders.tell(Order::Quit);
+        self.orders.tell(Order::Quit).unwrap_or_else(drop);
         if self.thread.join().is_err() {
             tracing::error!("a relay ended in a panic");
         }
@@ -102,34 +102,37 @@ impl Relay {
 }
 
 impl Orders {
-    /// Has a session go on there.
-    pub(super) fn take(&self, session: Box<Established>) {
-        self.tell(Order::Take(session));
+    /// Has a session go on there; it comes back if there is no relay any more.
+    pub(super) fn take(&self, session: Box<Established>) -> Result<(), Box<Established>> {
+        match self.tell(Order::Take(session)) {
+            Err(Order::Take(session)) => Err(session),
+            _ => Ok(()),
+        }
     }
 
     /// Sessions end between their transactions from here on.
     pub(super) fn drain(&self) {
-        self.tell(Order::Drain);
+        self.tell(Order::Drain).unwrap_or_else(drop);
     }
 
     /// Sessions end from here on.
     pub(super) fn stop(&self) {
-        self.tell(Order::Stop);
+        self.tell(Order::Stop).unwrap_or_else(drop);
     }
 
-    /// A relay that has stopped, as it was told to, hears nothing.
-    fn tell(&self, order: Order) {
-        if self.sender.send(order).is_ok()
-            && let Err(error) = self.waker.wake()
-        {
+    /// A relay that has ended hears nothing.
+    fn tell(&self, order: Order) -> Result<(), Order> {
+        self.sender.send(order).map_err(|unsent| unsent.0)?;
+        if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "a relay could not be woken");
         }
+        Ok(())
     }
 }
 
 impl Answers for Orders {
     fn ask(&self, answer: Sender<()>) {
-        self.tell(Order::Answer(answer));
+        self.tell(Order::Answer(answer)).unwrap_or_else(drop);
     }
 }
 
@@ -238,7 +241,7 @@ impl Hall {
         let Some(place) = self.sessions.try_remove(key) else { return };
         let mut session = place.session;
         if let Err(error) = session.connection.leave(self.poll.registry()) {
-            return tracing::error!(%error, "a session could not be ended in good order");
+            return session.log.lost(&error);
         }
         self.runtime.spawn(session.finish(end, None));
     }
@@ -268,7 +271,7 @@ impl Hall {
         let key = vacant.key();
         let tokens = (Token(2 * key), Token(2 * key + 1));
         if let Err(error) = session.connection.enter(self.poll.registry(), tokens) {
-            return tracing::error!(%error, "a session could not be taken over");
+            return session.log.lost(&error);
         }
         if self.phase == Phase::Drains {
             session.connection.drain_after_one();

@@ -37,7 +37,7 @@ pub(super) struct Desk {
 
 /// Hands a client to a worker.
 pub(super) async fn assign(client: Socket, peer: String, workers: &[Worker]) {
-    let loads = workers.iter().map(|worker| worker.load.load(Ordering::Relaxed));
+    let loads = workers.iter().map(Worker::load);
     let Some(worker) = choose(loads).and_then(|chosen| workers.get(chosen)) else { return };
     match client.detach() {
         Ok(client) => worker.take(client, peer).await,
@@ -49,11 +49,14 @@ pub(super) async fn assign(client: Socket, peer: String, workers: &[Worker]) {
 /// wakes, and wakes less often.
 const FEW: usize = 8;
 
+/// The load of a worker whose thread has ended: it is the last to be chosen.
+const GONE: usize = usize::MAX;
+
 /// The worker for the next connection, by the connections that each has: while all have few, the one with
 /// the most, and else the one with the fewest.
 fn choose(loads: impl Iterator<Item = usize> + Clone) -> Option<usize> {
-    let few = loads.clone().all(|load| load < FEW);
-    let rank = |load| if few { FEW - load } else { load };
+    let few = loads.clone().all(|load| load < FEW || load == GONE);
+    let rank = |load: usize| if few && load != GONE { FEW - load } else { load };
     loads.enumerate().min_by_key(|(_, load)| rank(*load)).map(|(number, _)| number)
 }
 
@@ -92,9 +95,12 @@ impl Worker {
     async fn take(&self, client: Detached, peer: String) {
         self.load.fetch_add(1, Ordering::Relaxed);
         if self.clients.send((client, peer)).await.is_err() {
-            // Its load stays, so that the other workers are preferred.
             tracing::error!("a client was dropped: its worker is gone");
         }
+    }
+
+    fn load(&self) -> usize {
+        if self.clients.is_closed() { GONE } else { self.load.load(Ordering::Relaxed) }
     }
 
     /// Lets nobody in any more, and waits for its end.
@@ -172,6 +178,8 @@ mod tests {
         assert_eq!(next(90), [34, 33, 33]);
         assert_eq!(choose([3, 5, 0].into_iter()), Some(1), "who is left is joined");
         assert_eq!(choose([3, 9, 2].into_iter()), Some(2));
+        assert_eq!(choose([GONE, 1, 4].into_iter()), Some(2), "who is gone is left out");
+        assert_eq!(choose([9, GONE, 9].into_iter()), Some(0));
         assert_eq!(choose([].into_iter()), None);
     }
 }

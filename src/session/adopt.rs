@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::rules::Ruleset;
 use crate::wire::backend::TransactionStatus;
 
-use super::Session;
 use super::catalog::SharedCatalog;
 use super::lookup::Lookup;
 use super::text::Renames;
 use super::verified::Verified;
+use super::{Pace, Session};
 
 impl Session {
     /// Goes by other rules from here on, if it is between transactions; whether it does.
@@ -25,6 +25,7 @@ impl Session {
         self.lookup = Lookup::default();
         self.verified = Verified::default();
         self.doubts.clear();
+        self.pace = Pace::Free;
         if !self.is_planning() {
             // While no rule can concern them, nobody follows what becomes of the names.
             self.statements.forget(&Renames::Any);

@@ -22,7 +22,7 @@ impl Session {
             return;
         }
         let plans = self.is_planning();
-        while let Some(frame) = self.frontend.whole(passage.rest()) {
+        while let Some(frame) = self.frontend.whole(passage.rest()).filter(|_| !self.is_full()) {
             if frame.tag == b'S' && frame.bytes.len() == HEADER {
                 self.sent_end();
                 self.flushed = true;

@@ -282,7 +282,10 @@ impl Ledger {
                 return;
             }
         }
-        if let Some(plain) = Plain::of(&entry.expected).filter(|_| entry.message().is_none()) {
+        if let Some(plain) = Plain::of(&entry.expected)
+            && entry.message().is_none()
+            && !(plain.may_follow_an_insert() && self.ends_with_an_execution())
+        {
             return self.sent_plain(plain);
         }
         entry.weight = entry.weigh();

@@ -16,7 +16,7 @@ pub(super) enum Plain {
 }
 
 impl Plain {
-    /// What a message is that may have to be told, or known by its name, otherwise.
+    /// What a message is of which nothing has to be told.
     pub(super) fn of(expected: &Expected) -> Option<Self> {
         match expected {
             Expected::Parse { told: false, .. } => Some(Self::Parse),
@@ -29,6 +29,12 @@ impl Plain {
             Expected::Close { told: false, .. } => Some(Self::Close),
             _ => None,
         }
+    }
+
+    /// Whether it may stand behind an INSERT that is absorbed, so that it has to be known which portal it
+    /// is about.
+    pub(super) fn may_follow_an_insert(self) -> bool {
+        matches!(self, Self::DescribePortal | Self::Close)
     }
 
     /// What a reply is to it: see [`Expected::step`].
