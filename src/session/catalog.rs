@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 
 use crate::rules::{Constraint, Ruleset};
 use crate::wire::{backend, build};
@@ -64,9 +65,9 @@ impl TableColumn {
 /// listed, by the name an error gives them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Catalog {
-    indexes: HashMap<Constraint, Index>,
+    indexes: HashMap<Constraint, Index, RandomState>,
     /// The indexes at the root that an INSERT into a table of this name, in any schema, may hit.
-    by_table: HashMap<String, Vec<Constraint>>,
+    by_table: HashMap<String, Vec<Constraint>, RandomState>,
 }
 
 impl Catalog {

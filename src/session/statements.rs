@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 
 use super::block::Effect;
 use super::name::Name;
@@ -78,11 +79,14 @@ pub(super) enum Resolved<T> {
 /// What one kind of name stands for.
 #[derive(Debug)]
 struct Names<T> {
-    known: HashMap<Name, Arc<T>>,
+    known: ByName<Arc<T>>,
     /// Bytes of what is known.
     weight: usize,
-    pending: HashMap<Name, Pending<T>>,
+    pending: ByName<Pending<T>>,
 }
+
+/// A client can only slow down itself by names that share a place: a hash that is fast does.
+type ByName<T> = HashMap<Name, T, RandomState>;
 
 /// The last change to a name that was sent and has not been answered.
 #[derive(Debug)]
@@ -95,7 +99,7 @@ struct Pending<T> {
 
 impl<T> Default for Names<T> {
     fn default() -> Self {
-        Self { known: HashMap::new(), weight: 0, pending: HashMap::new() }
+        Self { known: ByName::default(), weight: 0, pending: ByName::default() }
     }
 }
 

@@ -55,6 +55,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("socket2::", &["proxy"]),
     ("prometheus_client::", &["proxy"]),
     ("crossbeam_utils::", &["proxy"]),
+    ("foldhash::", &["session"]),
     ("mio::", &["proxy"]),
     ("slab::", &["proxy"]),
     ("serde::", &["cli"]),
