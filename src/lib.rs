@@ -9,7 +9,7 @@
 //! * [`session`]: the machine between a client and a server, without sockets;
 //! * [`auth`]: who a client is, where the proxy makes sure of that by itself;
 //! * [`config`]: the text of `rules.toml`;
-//! * [`proxy`]: sockets, tasks and log lines around sessions;
+//! * [`proxy`]: sockets, threads, tasks and log lines around sessions;
 //! * [`cli`]: the commands.
 //!
 //! All but the last two are pure: values in, values out, no tokio, files, clock or log.

@@ -3,8 +3,8 @@
 //!
 //! A side is read only while what waits to be written to the other is under a limit, and each
 //! direction goes on while the other is stuck: that rule, here and nowhere else, is what bounds
-//! the memory and prevents a deadlock. What is read passes through a buffer that the worker's
-//! sessions share; a session keeps bytes of its own only while a message is incomplete or a peer
+//! the memory and prevents a deadlock. What is read passes through a buffer that the sessions
+//! of a thread share; a session keeps bytes of its own only while a message is incomplete or a peer
 //! is slow.
 
 use std::future::poll_fn;
@@ -89,7 +89,7 @@ pub(super) trait Notes {
 pub(super) struct Connection {
     pub(super) session: Session,
     follower: Follower,
-    pub(super) client: Side,
+    client: Side,
     server: Side,
     /// What was read of the server before there was a session.
     heard: Vec<u8>,
@@ -132,9 +132,11 @@ impl Connection {
         }
     }
 
-    /// Ends where the session is between transactions, from here on.
+    /// Ends where the session is between transactions, from here on, if it may not have one first.
     pub(super) fn drain(&mut self) {
-        self.stays = Stays::UntilRest;
+        if self.stays == Stays::On {
+            self.stays = Stays::UntilRest;
+        }
     }
 
     /// The same, after one transaction: the client has just come, and could not know.

@@ -112,7 +112,7 @@ async fn forever(futures: impl Iterator<Item = impl Future<Output = ()>>) {
     .await;
 }
 
-/// Hands every client of a listener to the worker that has the fewest.
+/// Hands every client of a listener to a worker.
 async fn accept(listener: &Listener, workers: &[Worker]) {
     loop {
         match listener.accept().await {

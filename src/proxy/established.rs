@@ -26,7 +26,9 @@ pub(super) const LINGER: Duration = Duration::from_secs(2);
 pub(super) struct Established {
     pub(super) connection: Connection,
     pub(super) log: SessionLog,
+    /// One of `[limits] connections`.
     pub(super) permit: OwnedSemaphorePermit,
+    /// One of `[limits] connections_per_address`.
     pub(super) of_address: OfAddress,
     pub(super) departure: Departure,
 }
@@ -40,11 +42,10 @@ impl Established {
     async fn run_to_end(&mut self, desk: &Desk) -> End {
         let Self { connection, log, .. } = self;
         let (draining, scratch) = (&desk.shared.draining, &desk.scratch);
-        if draining.is_said() {
-            connection.drain_after_one();
-        } else if let Some(end) = draining.or(connection.run(scratch, log)).await {
-            return end;
-        } else {
+        if !draining.is_said() {
+            if let Some(end) = draining.or(connection.run(scratch, log)).await {
+                return end;
+            }
             connection.drain();
         }
         connection.run(scratch, log).await

@@ -1,8 +1,8 @@
 //! The shell: listeners, workers, and the sockets of every session. All effects are here.
 //!
-//! One thread accepts; each connection then lives on one of the workers, one a core, which is a
-//! single-threaded runtime with a read buffer that its sessions share. A client connection has
-//! one server connection of its own, so nothing is pooled and a cancel needs no table.
+//! One thread accepts; each connection then belongs to one of the workers, one a core: it logs in on the
+//! worker's runtime, and goes on there with TLS, or else on the worker's relay. A client connection has one
+//! server connection of its own, so nothing is pooled and a cancel needs no table.
 
 pub mod access;
 mod admin;

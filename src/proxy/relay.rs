@@ -48,7 +48,7 @@ enum Order {
     Drain,
     /// Sessions end.
     Stop,
-    /// There is nobody left who could send another.
+    /// The thread ends: the worker's runtime, where sessions come from and go to, has ended.
     Quit,
     /// Answer, if you can.
     Answer(Sender<()>),
@@ -274,7 +274,7 @@ impl Hall {
             return session.log.lost(&error);
         }
         if self.phase == Phase::Drains {
-            session.connection.drain_after_one();
+            session.connection.drain();
         }
         vacant.insert(Place { session, is_queued: false });
         if self.phase == Phase::Stops { self.end(key, None) } else { self.enqueue(key) }
@@ -301,3 +301,6 @@ impl Hall {
         self.sessions.iter().map(|(key, _)| key).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,7 +135,7 @@ impl Side {
         written > 0 || self.broken.is_some()
     }
 
-    pub(super) fn write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+    fn write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
         let mut written = 0;
         while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
             match Pin::new(&mut self.socket).poll_write(cx, rest) {
@@ -154,7 +154,7 @@ impl Side {
     }
 
     /// Sees to it that what was written leaves; whether it has.
-    pub(super) fn settle(&mut self, cx: &mut Context<'_>) -> bool {
+    fn settle(&mut self, cx: &mut Context<'_>) -> bool {
         let flushed = Pin::new(&mut self.socket).poll_flush(cx);
         self.sending = if flushed.is_pending() { Sending::Lingers } else { Sending::Open };
         if let Poll::Ready(Err(error)) = flushed {

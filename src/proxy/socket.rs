@@ -142,9 +142,10 @@ impl Socket {
 
     /// The relay watches it no more.
     pub(super) fn leave(&mut self, registry: &Registry) -> io::Result<()> {
-        if let Self::Polled(socket) = self.take() {
-            *self = Self::Unwatched(Some(socket.detach(registry)?));
-        }
+        *self = match self.take() {
+            Self::Polled(socket) => Self::Unwatched(Some(socket.detach(registry)?)),
+            socket => socket,
+        };
         Ok(())
     }
 

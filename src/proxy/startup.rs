@@ -43,7 +43,10 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 /// TLS keeps.
 pub(super) async fn serve(desk: Arc<Desk>, client: Socket, peer: String, departure: Departure) {
     let arriving = Box::pin(arrive(&desk, client, peer, departure));
-    let Some(session) = arriving.await else { return };
+    let Some(mut session) = arriving.await else { return };
+    if desk.shared.draining.is_said() {
+        session.connection.drain_after_one();
+    }
     let plain = session.connection.is_plain();
     let stays = if plain { desk.relay.take(session) } else { Err(session) };
     if let Err(mut session) = stays {

@@ -1,4 +1,4 @@
-//! The proxy's end, as every session waits for it.
+//! The proxy's end, as every session on a runtime waits for it; those on a relay are told by an order.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -26,18 +26,19 @@ const ARRIVALS: usize = 256;
 /// How long the sessions have to say goodbye when the proxy stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a worker's connections share.
+/// What the connections on a worker's runtime share.
 #[derive(Debug)]
 pub(super) struct Desk {
     pub(super) shared: Arc<Shared>,
     /// The buffer that they read into.
     pub(super) scratch: Mutex<Vec<u8>>,
+    /// Where those go on that are logged in, without TLS.
     pub(super) relay: relay::Orders,
 }
 
 /// Hands a client to a worker.
 pub(super) async fn assign(client: Socket, peer: String, workers: &[Worker]) {
-    let loads = workers.iter().map(Worker::load);
+    let loads = workers.iter().map(Worker::rank);
     let Some(worker) = choose(loads).and_then(|chosen| workers.get(chosen)) else { return };
     match client.detach() {
         Ok(client) => worker.take(client, peer).await,
@@ -60,7 +61,7 @@ fn choose(loads: impl Iterator<Item = usize> + Clone) -> Option<usize> {
     loads.enumerate().min_by_key(|(_, load)| rank(*load)).map(|(number, _)| number)
 }
 
-/// A thread with a runtime of its own, and the connections on it.
+/// A thread with a runtime of its own, its relay, and the connections on both.
 pub(super) struct Worker {
     thread: thread::JoinHandle<()>,
     clients: mpsc::Sender<(Detached, String)>,
@@ -95,11 +96,13 @@ impl Worker {
     async fn take(&self, client: Detached, peer: String) {
         self.load.fetch_add(1, Ordering::Relaxed);
         if self.clients.send((client, peer)).await.is_err() {
+            self.load.fetch_sub(1, Ordering::Relaxed);
             tracing::error!("a client was dropped: its worker is gone");
         }
     }
 
-    fn load(&self) -> usize {
+    /// What [`choose`] goes by.
+    fn rank(&self) -> usize {
         if self.clients.is_closed() { GONE } else { self.load.load(Ordering::Relaxed) }
     }
 
@@ -151,6 +154,14 @@ pub(super) struct Departure {
     load: Arc<AtomicUsize>,
     /// The worker waits for it when the proxy ends.
     _awaited: TaskTrackerToken,
+}
+
+#[cfg(test)]
+impl Departure {
+    /// One that no worker counts.
+    pub(super) fn of_nobody() -> Self {
+        Self { load: Arc::new(AtomicUsize::new(1)), _awaited: TaskTracker::new().token() }
+    }
 }
 
 impl Drop for Departure {

@@ -164,15 +164,14 @@ impl Expected {
             (entry, b'Z') if entry.ends_with_ready() => Step::Last,
             (Run(run), _) => run.step(tag),
             (Own(command), _) => command.step(tag),
-            (Parse { .. }, b'1')
-            | (Bind { .. }, b'2')
-            | (Close { .. }, b'3')
-            | (Describe(_), b'T' | b'n')
-            | (Execute(_), b'C' | b'I' | b's')
-            | (Unreadable, b'1' | b'2' | b'3' | b'n' | b'T' | b'C' | b'I' | b's') => Step::Last,
+            (Parse { .. }, _) => Plain::Parse.step(tag),
+            (Bind { .. }, _) => Plain::Bind.step(tag),
+            (Close { .. }, _) => Plain::Close.step(tag),
+            (Describe(Object::Statement(_)), _) => Plain::DescribeStatement.step(tag),
+            (Describe(Object::Portal(_)), _) => Plain::DescribePortal.step(tag),
+            (Execute(_), _) => Plain::Execute.step(tag),
+            (Unreadable, b'1' | b'2' | b'3' | b'n' | b'T' | b'C' | b'I' | b's') => Step::Last,
             (Query(_) | PlainQuery, b'T' | b'D' | b'C' | b'I' | b'G' | b'H' | b'W')
-            | (Execute(_), b'D' | b'G' | b'H' | b'W')
-            | (Describe(Object::Statement(_)), b't')
             | (Unreadable, b't' | b'D' | b'G' | b'H')
             | (FunctionCall, b'V') => Step::Part,
             _ => Step::None,

@@ -1,7 +1,7 @@
 //! The fast path: messages that concern no rule, and the replies to them, are passed over one behind
 //! the other.
 //!
-//! What could make a message another's business is asked once for all that has come in one reading.
+//! What could make a message another's business is asked once for all that come one behind the other.
 //! Whatever is anything else, or is not in hand to its end, is left to the way that asks all
 //! questions, and makes the same of it.
 

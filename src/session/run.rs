@@ -37,8 +37,8 @@ impl Plain {
         matches!(self, Self::DescribePortal | Self::Close)
     }
 
-    /// What a reply is to it: see [`Expected::step`].
-    fn step(self, tag: u8) -> Step {
+    /// What a reply is to it, by the manual's message flow: see [`Expected::step`].
+    pub(super) fn step(self, tag: u8) -> Step {
         match (self, tag) {
             (Self::Parse, b'1')
             | (Self::Bind, b'2')
@@ -75,7 +75,7 @@ impl Run {
         self.messages.get(usize::from(self.from)).copied().unwrap_or(Plain::Parse)
     }
 
-    pub(super) fn is_single(&self) -> bool {
+    fn is_single(&self) -> bool {
         self.to - self.from == 1
     }
 

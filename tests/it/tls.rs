@@ -4,6 +4,7 @@
 pub mod certificates;
 mod commands;
 mod drivers;
+mod ending;
 mod files;
 mod greeting;
 mod matrix;

@@ -28,18 +28,19 @@ impl Ledger {
         }
     }
 
-    /// Whether nothing was sent behind an Execute but what may be answered without it.
-    pub(super) fn ends_with_an_execution(&self) -> bool {
-        let last = self.queue.back().map(|entry| &entry.expected);
-        matches!(last, Some(Expected::Execute(_) | Expected::Describe(_) | Expected::Close { .. }))
-    }
-
     /// The same of one that ends with a ReadyForQuery of its own.
     pub(in crate::session) fn sent_plain_end(&mut self, expected: Expected) {
         self.push_weighed(expected.into());
         self.ended = self.queue.len();
     }
 
+    /// Whether nothing was sent behind an Execute but what may be answered without it.
+    pub(super) fn ends_with_an_execution(&self) -> bool {
+        let last = self.queue.back().map(|entry| &entry.expected);
+        matches!(last, Some(Expected::Execute(_) | Expected::Describe(_) | Expected::Close { .. }))
+    }
+
+    /// One such message that none can be put behind, or of which there is none yet.
     pub(super) fn push_run(&mut self, message: Plain) {
         self.push_weighed(Expected::Run(Run::of(message)).into());
     }

@@ -199,3 +199,49 @@ fn a_message_with_unreadable_names_is_answered_like_any_of_its_kind() {
     all_expected(&mut ledger, b"12tnDC3Z");
     assert!(ledger.is_quiescent());
 }
+
+#[test]
+fn a_long_run_of_messages_is_answered_one_by_one_and_leaves_nothing() {
+    let mut ledger = after((0..60).map(|_| parse()).chain([Expected::Sync]).collect());
+    let many = ledger.weight();
+    assert!(many < 10 * size_of::<Entry>(), "a message takes a byte: {many}");
+    for left in (0..60).rev() {
+        assert!(if left % 2 == 0 {
+            ledger.passes(b'1')
+        } else {
+            !ledger.passes(b'2') && ledger.passes(b'1')
+        });
+        assert_eq!(ledger.segment().parsed, 60 - left);
+    }
+    assert!(!ledger.passes(b'1'), "that was all");
+    assert!(matches!(ledger.ready(Some(TransactionStatus::Idle)), Received::Answer(_)));
+    assert!(ledger.is_quiescent() && ledger.weight() == 0);
+}
+
+#[test]
+fn a_copy_eats_the_rest_of_its_run() {
+    let mut ledger =
+        after(vec![execute(), close(), parse(), Expected::Sync, Expected::CopyEnd, Expected::Sync]);
+    all_expected(&mut ledger, b"G");
+    assert!(ledger.is_reading(), "the client has ended it already");
+    all_expected(&mut ledger, b"CZ");
+    assert!(ledger.is_quiescent() && ledger.is_sure() && ledger.weight() == 0);
+}
+
+#[test]
+fn what_the_client_was_answered_already_is_told_apart_from_its_run() {
+    let mut ledger = after(vec![parse(), bind()]);
+    ledger.mark_answered();
+    ledger.sent(execute());
+    assert!(ledger.passes(b'1'));
+    assert!(!ledger.passes(b'2'), "the client must not get it again");
+    let received = ledger.received(b'2');
+    assert!(matches!(received, Received::Answer(Entry { is_answered: true, .. })));
+    assert!(ledger.passes(b'D') && ledger.passes(b'C') && ledger.is_drained());
+    assert_eq!(ledger.weight(), 0);
+}
+
+#[test]
+fn an_entry_is_small() {
+    assert!(size_of::<Entry>() <= 64, "{}", size_of::<Entry>());
+}

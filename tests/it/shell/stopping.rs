@@ -15,17 +15,17 @@ fn a_signal_ends_every_session_with_a_word_and_the_program_with_success() {
     let database = Database::new();
     for patience in ["30s", "0s"] {
         let mut proxy = proxy(&format!("limits.drain_timeout = '{patience}'"));
-        let mut idle = session(&proxy, &database);
-        let mut busy = session(&proxy, &database);
-        busy.send(&query("SELECT pg_sleep(60)"));
+        // More than share a worker.
+        let mut all: Vec<_> = (0..10).map(|_| session(&proxy, &database)).collect();
+        all[0].send(&query("SELECT pg_sleep(60)"));
         let began = Instant::now();
         // Without any patience SIGTERM is the same.
         proxy.signal(if patience == "0s" { "TERM" } else { "INT" });
-        for wire in [&mut idle, &mut busy] {
+        for wire in &mut all {
             let text = fatal(wire);
             assert!(text.contains("C57P01") && text.contains("pgabsorb is stopping"), "{text}");
         }
-        drop((idle, busy));
+        drop(all);
         assert!(proxy.exit().success());
         assert!(began.elapsed() < STOP);
         proxy.errors.wait_for("pgabsorb stopped", 1);
