@@ -261,7 +261,7 @@ impl Session {
     }
 
     fn prepared(
-        &self,
+        &mut self,
         text: Text,
         types: &[u8],
         alike: bool,
@@ -274,7 +274,7 @@ impl Session {
         let types = if table.is_some() { Bytes::copy_from_slice(types) } else { Bytes::new() };
         let fingerprint = match &text.kind {
             Kind::MayInsert(text) if rewritten.is_some() => {
-                Some(sql::fingerprint(text, self.syntax))
+                Some(self.memo.fingerprint(text, self.syntax))
             }
             _ => None,
         };

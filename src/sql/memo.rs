@@ -34,7 +34,15 @@ impl Memo {
         }
     }
 
-    /// The same, and its [`fingerprint`](super::fingerprint).
+    /// A text's [`fingerprint`](super::fingerprint); only one that was classified before is remembered.
+    pub fn fingerprint(&mut self, text: &[u8], syntax: Syntax) -> u64 {
+        match self.slot(text) {
+            Some(Some(known)) if known.is(text, syntax) => known.fingerprint(),
+            _ => fingerprint(text, syntax),
+        }
+    }
+
+    /// What a text's statements are, and its fingerprint.
     pub fn read(
         &mut self,
         text: &[u8],
@@ -42,9 +50,7 @@ impl Memo {
     ) -> (Result<Arc<Script>, Unclassified>, u64) {
         match self.slot(text) {
             Some(Some(known)) if known.is(text, syntax) => {
-                let fingerprint =
-                    *known.fingerprint.get_or_insert_with(|| fingerprint(text, syntax));
-                (known.script.clone(), fingerprint)
+                (known.script.clone(), known.fingerprint())
             }
             slot => {
                 let (script, fingerprint) = read(text, syntax);
@@ -69,6 +75,10 @@ impl Memo {
 impl Known {
     fn is(&self, text: &[u8], syntax: Syntax) -> bool {
         *self.text == *text && self.syntax == syntax
+    }
+
+    fn fingerprint(&mut self) -> u64 {
+        *self.fingerprint.get_or_insert_with(|| fingerprint(&self.text, self.syntax))
     }
 }
 

@@ -9,19 +9,13 @@ use std::time::Duration;
 
 use super::admin::{ADMIN, get};
 use super::process::Process;
-use super::{fatal, has, is_fatal, proxy, session};
+use super::{ends, has, is_fatal, proxy, session};
 use crate::faults::session::Dice;
 use crate::support::postgres::{Database, server};
 use crate::support::wait_until;
 use crate::support::wire::{Message, Wire, lines, query, startup};
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY)";
-
-/// The word that a session ends with.
-fn ends(wire: &mut Wire) {
-    let text = fatal(wire);
-    assert!(text.contains("C57P01") && text.contains("pgabsorb is stopping"), "{text}");
-}
 
 #[test]
 fn an_idle_session_ends_at_once_and_a_busy_one_behind_its_transaction() {

@@ -50,6 +50,12 @@ pub fn fatal(wire: &mut Wire) -> String {
     text
 }
 
+/// The word that a session ends with when the proxy does.
+pub fn ends(wire: &mut Wire) {
+    let text = fatal(wire);
+    assert!(text.contains("C57P01") && text.contains("pgabsorb is stopping"), "{text}");
+}
+
 fn is_fatal(message: &Message) -> bool {
     message.tag == b'E' && message.body.starts_with(b"SFATAL\0")
 }

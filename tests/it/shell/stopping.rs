@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::fake::Upstream;
 use super::process::Process;
-use super::{fatal, one_query, proxy, session};
+use super::{ends, fatal, one_query, proxy, session};
 use crate::support::postgres::{Database, server};
 use crate::support::wire::{Wire, query, startup};
 
@@ -21,10 +21,7 @@ fn a_signal_ends_every_session_with_a_word_and_the_program_with_success() {
         let began = Instant::now();
         // Without any patience SIGTERM is the same.
         proxy.signal(if patience == "0s" { "TERM" } else { "INT" });
-        for wire in &mut all {
-            let text = fatal(wire);
-            assert!(text.contains("C57P01") && text.contains("pgabsorb is stopping"), "{text}");
-        }
+        all.iter_mut().for_each(ends);
         drop(all);
         assert!(proxy.exit().success());
         assert!(began.elapsed() < STOP);
